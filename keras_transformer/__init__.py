@@ -1,0 +1,41 @@
+"""Transformer layers, models, recipes and fast generation for Keras 3."""
+
+import importlib
+
+from keras_transformer.config import TransformerConfig
+from keras_transformer.generation.generator import Generator
+from keras_transformer.layers import (
+    CausalMask,
+    DecoderBlock,
+    EncoderBlock,
+    FeedForward,
+    MultiHeadCrossAttention,
+    MultiHeadSelfAttention,
+    PositionalEmbedding,
+    RotaryEmbedding,
+)
+from keras_transformer.scopes import AttentionScope, CacheScope
+
+__all__ = [
+    "AttentionScope",
+    "CacheScope",
+    "CausalMask",
+    "DecoderBlock",
+    "EncoderBlock",
+    "FeedForward",
+    "Generator",
+    "MultiHeadCrossAttention",
+    "MultiHeadSelfAttention",
+    "PositionalEmbedding",
+    "RotaryEmbedding",
+    "TransformerConfig",
+]
+
+_SUBPACKAGES = ("data", "generation", "layers", "models", "monitoring", "text", "training")
+
+
+def __getattr__(name):
+    # Heavy ones, which import TensorFlow or KerasHub, load at first use.
+    if name in _SUBPACKAGES:
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,226 @@
+"""The architecture of a model, and the table of named sizes."""
+
+import dataclasses
+import difflib
+import json
+
+from keras_transformer.layers.arguments import require
+
+POSITIONS = ("sinusoidal", "learned", "rotary", None)
+
+
+@dataclasses.dataclass(frozen=True)
+class TransformerConfig:
+    """What a Transformer is made of; the only home of the models' defaults.
+
+    The defaults are those of Vaswani et al. 2017, "Attention Is All You Need", table 3, base.
+
+    Args:
+        vocabulary_size: V, tokens in the vocabulary, padding included.
+        num_layers: blocks; as many in the encoder as in the decoder where there are both.
+        num_heads: N, attention heads.
+        hidden_dim: D, width of the residual stream.
+        intermediate_dim: F, width inside the feed-forward networks.
+        max_sequence_length: tokens; the rows of a learned position table.
+        dropout: share of embeddings and of sublayer outputs dropped in training.
+        attention_dropout: share of attention weights dropped in training.
+        activation: nonlinearity of the feed-forward networks, a name that Keras knows.
+        gated: whether feed-forward networks are gated.
+        norm: `"layer_norm"` or `"rms_norm"`.
+        layer_norm_epsilon: added to the variance in the norms.
+        normalize_first: pre-norm instead of post-norm; a last norm then closes each stack.
+        use_bias: whether projections and feed-forward networks add biases.
+        position: `"sinusoidal"`, `"learned"`, `"rotary"` or None.
+        rotary_base: the slowest wavelength of rotary positions over 2 pi.
+        num_key_value_heads: K, heads of keys and values; None means N.
+        key_dim: H, the size of a head; None means D / N.
+        window: how many tokens back a decoder's token sees, itself included; None means all.
+        scale_embedding: whether token embeddings are multiplied by sqrt(D).
+        tie_embeddings: whether the logits' matrix is the token table.
+        num_segments: rows of the segment table (BERT's token types); 0 means none.
+        embedding_norm: whether embeddings are normalised, as in BERT.
+        pooler: whether an encoder-only model has BERT's pooled output.
+        initializer_range: standard deviation of normal initial values. None means Glorot uniform
+            kernels and embeddings with D ** -0.5.
+        pad_id: the padding token; None when the vocabulary has none.
+
+    Raises:
+        ValueError: for values that do not fit together.
+
+    Example:
+
+    >>> config = TransformerConfig(vocabulary_size=100, hidden_dim=64, num_heads=4)
+    >>> TransformerConfig.from_json(config.to_json()) == config
+    True
+    """
+
+    vocabulary_size: int
+    num_layers: int = 6
+    num_heads: int = 8
+    hidden_dim: int = 512
+    intermediate_dim: int = 2048
+    max_sequence_length: int = 512
+    dropout: float = 0.1
+    attention_dropout: float = 0.0
+    activation: str = "relu"
+    gated: bool = False
+    norm: str = "layer_norm"
+    layer_norm_epsilon: float = 1e-5
+    normalize_first: bool = False
+    use_bias: bool = True
+    position: str | None = "sinusoidal"
+    rotary_base: float = 10000.0
+    num_key_value_heads: int | None = None
+    key_dim: int | None = None
+    window: int | None = None
+    scale_embedding: bool = True
+    tie_embeddings: bool = True
+    num_segments: int = 0
+    embedding_norm: bool = False
+    pooler: bool = False
+    initializer_range: float | None = None
+    pad_id: int | None = 0
+
+    def __post_init__(self):
+        for name in (
+            "vocabulary_size",
+            "num_layers",
+            "num_heads",
+            "hidden_dim",
+            "intermediate_dim",
+            "max_sequence_length",
+        ):
+            value = getattr(self, name)
+            require(isinstance(value, int) and value > 0, f"{name} to be a positive integer", **{name: value})
+        for name in ("dropout", "attention_dropout"):
+            value = getattr(self, name)
+            require(0 <= value < 1, f"{name} to be at least 0 and below 1", **{name: value})
+        require(self.position in POSITIONS, f"position to be one of {POSITIONS}", position=self.position)
+        require(
+            self.norm in ("layer_norm", "rms_norm"),
+            "norm to be 'layer_norm' or 'rms_norm'",
+            norm=self.norm,
+        )
+        require(
+            self.key_dim or self.hidden_dim % self.num_heads == 0,
+            "hidden_dim to be a multiple of num_heads unless key_dim is given",
+            hidden_dim=self.hidden_dim,
+            num_heads=self.num_heads,
+        )
+        heads = self.num_key_value_heads
+        require(
+            heads is None or (0 < heads <= self.num_heads and self.num_heads % heads == 0),
+            "num_key_value_heads to divide num_heads",
+            num_key_value_heads=heads,
+            num_heads=self.num_heads,
+        )
+        require(
+            self.position != "rotary" or self.head_dim % 2 == 0,
+            "an even head size for rotary positions",
+            key_dim=self.head_dim,
+        )
+        require(
+            self.pad_id is None or 0 <= self.pad_id < self.vocabulary_size,
+            "pad_id to be a token of the vocabulary or None",
+            pad_id=self.pad_id,
+            vocabulary_size=self.vocabulary_size,
+        )
+
+    @property
+    def head_dim(self):
+        """H, the size of a head."""
+        return self.key_dim or self.hidden_dim // self.num_heads
+
+    @classmethod
+    def preset(cls, name, **changes):
+        """The named size, with `changes` to single fields.
+
+        Raises:
+            ValueError: for an unknown name, with the closest one that exists.
+
+        >>> TransformerConfig.preset("gpt2_small", dropout=0.0).hidden_dim
+        768
+        >>> TransformerConfig.preset("gpt_small")
+        Traceback (most recent call last):
+        ValueError: Expected name to be a preset, such as 'gpt2_small'. Received: name='gpt_small'
+        """
+        closest = (difflib.get_close_matches(name, PRESETS, n=1, cutoff=0.0) or list(PRESETS))[0]
+        require(name in PRESETS, f"name to be a preset, such as {closest!r}", name=name)
+        return cls(**{**PRESETS[name], **changes})
+
+    def to_json(self):
+        """The fields as a JSON object."""
+        return json.dumps(dataclasses.asdict(self), indent=2)
+
+    @classmethod
+    def from_json(cls, text):
+        """The config that `to_json` wrote."""
+        fields = json.loads(text)
+        known = {field.name for field in dataclasses.fields(cls)}
+        unknown = sorted(set(fields) - known)
+        require(not unknown, f"fields among {sorted(known)}", fields=unknown)
+        return cls(**fields)
+
+
+def _sizes(shared, **rows):
+    names = "num_layers", "num_heads", "hidden_dim", "intermediate_dim"
+    return {
+        name: shared | dict(zip(names, sizes, strict=True)) | (changes[0] if changes else {})
+        for name, (sizes, *changes) in rows.items()
+    }
+
+
+# Vaswani et al. 2017, table 3; tiny as in Wu et al. 2021 for Multi30k.
+_VASWANI = {"vocabulary_size": 37000, "max_sequence_length": 1024}
+# Radford et al. 2019.
+_GPT2 = {
+    "vocabulary_size": 50257,
+    "max_sequence_length": 1024,
+    "attention_dropout": 0.1,
+    "activation": "gelu_tanh",
+    "normalize_first": True,
+    "position": "learned",
+    "scale_embedding": False,
+    "initializer_range": 0.02,
+    "pad_id": None,
+}
+# Devlin et al. 2019; the small ones are Turc et al. 2019.
+_BERT = {
+    "vocabulary_size": 30522,
+    "max_sequence_length": 512,
+    "attention_dropout": 0.1,
+    "activation": "gelu",
+    "layer_norm_epsilon": 1e-12,
+    "position": "learned",
+    "scale_embedding": False,
+    "num_segments": 2,
+    "embedding_norm": True,
+    "pooler": True,
+    "initializer_range": 0.02,
+}
+PRESETS = {
+    **_sizes(
+        _VASWANI,
+        transformer_tiny=((4, 4, 128, 256), {"vocabulary_size": 9712, "dropout": 0.3}),
+        transformer_base=((6, 8, 512, 2048),),
+        transformer_big=((6, 16, 1024, 4096), {"dropout": 0.3}),
+    ),
+    **_sizes(
+        _GPT2,
+        gpt2_small=((12, 12, 768, 3072),),
+        gpt2_medium=((24, 16, 1024, 4096),),
+        gpt2_large=((36, 20, 1280, 5120),),
+        gpt2_xl=((48, 25, 1600, 6400),),
+    ),
+    **_sizes(
+        _BERT,
+        bert_tiny=((2, 2, 128, 512),),
+        bert_mini=((4, 4, 256, 1024),),
+        bert_small=((4, 8, 512, 2048),),
+        bert_medium=((8, 8, 512, 2048),),
+        bert_base=((12, 12, 768, 3072),),
+        bert_large=((24, 16, 1024, 4096),),
+        # Sanh et al. 2019.
+        distilbert_base=((6, 12, 768, 3072), {"num_segments": 0, "pooler": False}),
+    ),
+}

@@ -1,0 +1,150 @@
+"""Beam search."""
+
+from keras import ops
+
+from keras_transformer.layers.arguments import require
+
+NEVER = -1e9
+
+
+class BeamSearch:
+    """Keeps the `beams` most probable hypotheses and returns the best finished ones.
+
+    Every step extends each open hypothesis by every token and looks at the `2 * beams` best
+    extensions: those that end move to the finished ones, the best `beams` others stay open. A row
+    stops early only when no open hypothesis could still win. Hypotheses that are open when
+    `max_new_tokens` are reached compete as they are.
+
+    Args:
+        beams: int, open hypotheses a row, and finished ones that are kept.
+        length_penalty: float, alpha. A hypothesis of n tokens (the end token counts) has the score
+            `log-probability / penalty(n)`; 0 compares plain log-probabilities.
+        n_best: int, hypotheses that `Generator.n_best` returns.
+        penalty: `"gnmt"` for `((5 + n) / 6) ** alpha`, `"power"` for `n ** alpha`.
+
+    Raises:
+        ValueError: unless beams >= n_best >= 1, length_penalty >= 0 and the penalty is known.
+
+    Reference:
+        Wu et al. 2016, "Google's Neural Machine Translation System", section 7 (length penalty);
+        Freitag and Al-Onaizan 2017 (beam search).
+
+    Example:
+
+    >>> round(float(BeamSearch(5, length_penalty=0.6).penalty_of(7)), 3)
+    1.516
+    """
+
+    def __init__(self, beams=5, length_penalty=0.6, n_best=1, penalty="gnmt"):
+        require(beams >= n_best >= 1, "beams >= n_best >= 1", beams=beams, n_best=n_best)
+        require(length_penalty >= 0, "length_penalty >= 0", length_penalty=length_penalty)
+        require(penalty in ("gnmt", "power"), "penalty to be 'gnmt' or 'power'", penalty=penalty)
+        self.beams = beams
+        # With one beam the only extension to follow is the best one: that is greedy search.
+        self.candidates = 2 * beams if beams > 1 else 1
+        self.length_penalty = length_penalty
+        self.n_best = n_best
+        self.penalty = penalty
+
+    def penalty_of(self, n):
+        """What the log-probability of `n` tokens is divided by."""
+        n = ops.cast(n, "float32")
+        return ((5.0 + n) / 6.0 if self.penalty == "gnmt" else n) ** self.length_penalty
+
+    def width(self):
+        return self.beams
+
+    def draw(self, max_new_tokens, batch):
+        return None
+
+    def generate(self, decoding, max_new_tokens, end_id, pad_id, uniform):
+        """`(sequences (B, n_best, L), scores (B, n_best))`, best first."""
+        logits, state = decoding.read_prompt()  # (B, V)
+        batch, beams = logits.shape[0], self.beams
+        # All hypotheses start equal; only the first counts until they differ.
+        logits = ops.repeat(logits[:, None], beams, axis=1)  # (B, beams, V)
+        first = ops.arange(beams) == 0
+        score = ops.zeros((batch, beams)) + ops.where(first, 0.0, NEVER)
+        sequence = ops.full((batch, beams, max_new_tokens), pad_id, dtype="int32")
+        finished = sequence, ops.full((batch, beams), NEVER)
+        open_beams = self._extend(logits, score, sequence, 0, end_id)
+        finished = self._collect(finished, open_beams, 1)
+        sequence, score, parent = self._keep_open(open_beams)
+        # The slot, among those of its step, of each earlier token of each hypothesis.
+        slots = ops.zeros((batch, beams, max_new_tokens), dtype="int32")
+
+        def could_win(i, sequence, score, slots, finished, state):
+            bound = ops.max(score, axis=1) / self.penalty_of(max_new_tokens)
+            return ops.any(bound > finished[1][:, self.n_best - 1])
+
+        def extend(i, sequence, score, slots, finished, state):
+            own = ops.broadcast_to(ops.arange(beams)[None, :, None], (batch, beams, 1))
+            slots = ops.slice_update(slots, [0, 0, i], own)
+            visible = ops.one_hot(slots[:, :, :-1], beams, dtype="bool")
+            visible = ops.reshape(visible, (batch, beams, -1))  # (B, beams, slots)
+            token = ops.take(sequence, i, axis=2)  # (B, beams)
+            logits, state = decoding.step(i, token, state, visible)
+            candidates = self._extend(logits, score, sequence, i + 1, end_id)
+            finished = self._collect(finished, candidates, i + 2)
+            sequence, score, parent = self._keep_open(candidates)
+            return i + 1, sequence, score, gather_beams(slots, parent), finished, state
+
+        _, sequence, score, _, finished, _ = ops.while_loop(
+            could_win,
+            extend,
+            (ops.convert_to_tensor(0, "int32"), sequence, score, slots, finished, state),
+            maximum_iterations=max_new_tokens - 1,
+        )
+        sequence, score = best(
+            self.n_best,
+            [finished[0], sequence],
+            [finished[1], score / self.penalty_of(max_new_tokens)],
+        )
+        return sequence, score
+
+    def _extend(self, logits, score, sequence, i, end_id):
+        """The `2 * beams` best extensions of the open hypotheses by token `i`.
+
+        A tuple of `sequence (B, 2 beams, L)`, `score`, `ended` and `parent (B, 2 beams)`.
+        """
+        width = min(self.candidates, logits.shape[-1])
+        # The best of each hypothesis first: normalising all V logits would cost another pass.
+        top, token = ops.top_k(logits, width)  # (B, beams, width)
+        total = top - ops.logsumexp(logits, axis=-1, keepdims=True) + score[:, :, None]
+        flat = (total.shape[0], self.beams * width)
+        score, chosen = ops.top_k(ops.reshape(total, flat), self.candidates)  # (B, 2 beams)
+        parent = chosen // width
+        token = ops.take_along_axis(ops.reshape(token, flat), chosen, axis=1)
+        sequence = ops.slice_update(
+            gather_beams(sequence, parent), [0, 0, i], ops.cast(token, "int32")[:, :, None]
+        )
+        return sequence, score, token == end_id, parent
+
+    def _collect(self, finished, candidates, n):
+        """The best `beams` of the finished hypotheses and the candidates that end with `n` tokens."""
+        sequence, score, ended, _ = candidates
+        # An end counts only among the best `beams`, where an open hypothesis would have to be.
+        ended = ops.logical_and(ended, ops.arange(self.candidates) < self.beams)
+        score = ops.where(ended, score / self.penalty_of(n), NEVER)
+        return best(self.beams, [finished[0], sequence], [finished[1], score])
+
+    def _keep_open(self, candidates):
+        """`(sequence, score, parent)` of the best `beams` candidates that have not ended."""
+        sequence, score, ended, parent = candidates
+        score, chosen = ops.top_k(ops.where(ended, NEVER, score), self.beams)
+        return (
+            gather_beams(sequence, chosen),
+            score,
+            ops.take_along_axis(parent, chosen, axis=1),
+        )
+
+
+def best(count, sequences, scores):
+    """The `count` best of several groups of hypotheses."""
+    score, chosen = ops.top_k(ops.concatenate(scores, axis=1), count)  # (B, count)
+    return gather_beams(ops.concatenate(sequences, axis=1), chosen), score
+
+
+def gather_beams(x, chosen):
+    """Rows `chosen (B, n)` of `x (B, beams, L)`: `(B, n, L)`."""
+    return ops.take_along_axis(x, ops.cast(chosen, "int32")[:, :, None], axis=1)

@@ -1,0 +1,34 @@
+"""One way to compile a function of a model on each backend."""
+
+import keras
+
+
+def compile_for(model, function):
+    """`function`, compiled for each new shape of its arguments; it may read the model's weights.
+
+    TensorFlow traces a graph, JAX jits with the weights as arguments, so that later training is
+    seen, and PyTorch runs eagerly without gradients.
+    """
+    match keras.backend.backend():
+        case "tensorflow":
+            import tensorflow as tf
+
+            return tf.function(function, autograph=False)
+        case "jax":
+            import jax
+
+            @jax.jit
+            def pure(values, *args):
+                with keras.StatelessScope(state_mapping=zip(model.variables, values, strict=True)):
+                    return function(*args)
+
+            return lambda *args: pure([v.value for v in model.variables], *args)
+        case "torch":
+            import torch
+
+            @torch.no_grad()
+            def without_gradients(*args):
+                return function(*(None if a is None else torch.as_tensor(a) for a in args))
+
+            return without_gradients
+    return function

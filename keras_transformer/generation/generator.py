@@ -1,0 +1,165 @@
+"""Text, one token after the other, from any model made of this package's layers."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_transformer.generation.compiling import compile_for
+from keras_transformer.generation.decoding import CachedDecoding
+from keras_transformer.generation.samplers import GreedySampler
+from keras_transformer.layers.arguments import require
+from keras_transformer.layers.positional_embedding import PositionalEmbedding
+
+
+class Generator:
+    """Generates with a cache of keys and values; compiled once for each shape of input.
+
+    Works on any Functional model of this package's layers, one loaded from a `.keras` file
+    included. A model with a layer named `memory` is an encoder-decoder: its encoder ends there and
+    runs once. Its inputs are the source and the target, in this order. Any other model is
+    decoder-only.
+
+    Args:
+        model: a Functional `keras.Model` with logits as output.
+        end_id: int, the token that ends a sequence. None never stops early.
+        start_id: int, the token that a decoder starts with; needed for an encoder-decoder.
+        pad_id: int, fills up rows after their end, in the input and in the output.
+        max_new_tokens: int, the most tokens to generate, the end token included.
+        sampler: `"greedy"`, a `RandomSampler` or a `BeamSearch`.
+
+    Call arguments:
+        ids: `(B, T)` ints, rows padded with `pad_id` on the right; or a list of lists of different
+            lengths. Prompts for a decoder-only model, else the source.
+
+    Returns:
+        int32 array: for a decoder-only model `(B, T + max_new_tokens)`, prompts with their
+        continuations; for an encoder-decoder `(B, max_new_tokens)` new tokens. Rows are padded with
+        `pad_id` after `end_id`.
+
+    Raises:
+        ValueError: for an encoder-decoder without `start_id`, an empty prompt, and a length above
+            that of a learned position table.
+
+    Example:
+
+    >>> import keras_transformer as kt
+    >>> config = kt.TransformerConfig(
+    ...     vocabulary_size=9, num_layers=1, num_heads=2, hidden_dim=8, intermediate_dim=16)
+    >>> generator = Generator(kt.models.decoder_only(config), end_id=None, max_new_tokens=4)
+    >>> generator([[5, 7], [3]]).shape
+    (2, 6)
+    """
+
+    def __init__(
+        self, model, end_id, start_id=None, pad_id=0, max_new_tokens=64, sampler="greedy"
+    ):
+        require(max_new_tokens > 0, "max_new_tokens to be positive", max_new_tokens=max_new_tokens)
+        require(
+            sampler == "greedy" or hasattr(sampler, "generate"),
+            "sampler to be 'greedy', a RandomSampler or a BeamSearch",
+            sampler=sampler,
+        )
+        self.model = model
+        self.end_id = -1 if end_id is None else end_id
+        self.start_id = start_id
+        self.pad_id = pad_id
+        self.max_new_tokens = max_new_tokens
+        self.sampler = GreedySampler() if sampler == "greedy" else sampler
+        self.encoder = None
+        if any(layer.name == "memory" for layer in model.layers):
+            require(start_id is not None, "a start_id for an encoder-decoder", start_id=start_id)
+            self.encoder, self.decoder = split_at_memory(model)
+        self._generate = compile_for(model, self._translate if self.encoder else self._continue)
+
+    def __call__(self, ids):
+        return self.n_best(ids)[0][:, 0]
+
+    def n_best(self, ids):
+        """The best sequences and their scores: `(B, n, L)` ints and `(B, n)` floats, best first.
+
+        Of a `BeamSearch` n is its `n_best` and a score is a log-probability over the length
+        penalty; of a sampler n is 1 and the score is the log-probability.
+        """
+        ids, lengths = pad_rows(ids, self.pad_id)
+        if not self.encoder:
+            require(lengths.min(initial=1) > 0, "prompts of at least one token", lengths=lengths)
+            self._check_length(ids.shape[1] + self.max_new_tokens - 1)
+        random = self.sampler.draw(self.max_new_tokens, len(ids))
+        sequences, scores = self._generate(ids, lengths, random)
+        sequences, scores = ops.convert_to_numpy(sequences), ops.convert_to_numpy(scores)
+        if not self.encoder:
+            sequences = append_rows(ids, lengths, sequences, self.pad_id)
+        return sequences, scores
+
+    def _translate(self, ids, lengths, random):
+        memory = self.encoder(ids)
+        prompt = ops.full((ids.shape[0], 1), self.start_id, dtype="int32")
+
+        def decode(token_ids):
+            return self.decoder([ids, token_ids, memory])
+
+        return self._search(decode, prompt, None, random)
+
+    def _continue(self, ids, lengths, random):
+        length = ids.shape[1]
+        starts = length - lengths  # (B,)
+        shifted = (ops.arange(length)[None] - starts[:, None]) % length
+        prompt = ops.take_along_axis(ids, shifted, axis=1)  # padding moved to the left
+
+        def decode(token_ids):
+            return self.model(token_ids, training=False)
+
+        return self._search(decode, prompt, starts, random)
+
+    def _search(self, decode, prompt, starts, random):
+        decoding = CachedDecoding(
+            decode, prompt, starts, self.max_new_tokens, self.sampler.width()
+        )
+        return self.sampler.generate(
+            decoding, self.max_new_tokens, self.end_id, self.pad_id, random
+        )
+
+    def _check_length(self, length):
+        for layer in self.model.layers:
+            if isinstance(layer, PositionalEmbedding) and layer.kind == "learned":
+                require(
+                    length <= layer.max_sequence_length,
+                    f"prompt and new tokens to fit max_sequence_length={layer.max_sequence_length}",
+                    length=length,
+                )
+
+
+def split_at_memory(model):
+    """`(encoder, decoder)` of an encoder-decoder, cut at the layer `memory`; weights are shared.
+
+    The decoder takes `[source_ids, target_ids, memory]`: padding of the source hides memory.
+    """
+    source_ids, target_ids = model.inputs
+    memory = model.get_layer("memory").output
+    # Not keras.Model: it would clone nodes of the graph, and `model` could not be saved any more.
+    encoder = keras.Function(source_ids, memory, name="encoder")
+    return encoder, keras.Function([source_ids, target_ids, memory], model.output, name="decoder")
+
+
+def pad_rows(rows, pad_id):
+    """`(ids (B, T), lengths (B,))` int32 of an array padded on the right or a list of lists."""
+    if isinstance(rows, (list, tuple)):
+        lengths = np.array([len(row) for row in rows], "int32")
+        ids = np.full((len(rows), lengths.max(initial=1)), pad_id, "int32")
+        for row, length, filled in zip(rows, lengths, ids, strict=True):
+            filled[:length] = row
+        return ids, lengths
+    ids = np.asarray(rows, "int32")
+    require(ids.ndim == 2, "ids of shape (B, T)", shape=ids.shape)
+    real = np.where(ids != pad_id, np.arange(1, ids.shape[1] + 1), 0)
+    return ids, real.max(axis=1, initial=0).astype("int32")
+
+
+def append_rows(ids, lengths, sequences, pad_id):
+    """`(B, n, T + L)`: each row of `ids (B, T)` without its padding, then its `sequences (B, n, L)`."""
+    batch, count, new = sequences.shape
+    rows = np.full((batch, count, ids.shape[1] + new), pad_id, "int32")
+    for row, prompt, length, sequence in zip(rows, ids, lengths, sequences, strict=True):
+        row[:, :length] = prompt[:length]
+        row[:, length : length + new] = sequence
+    return rows

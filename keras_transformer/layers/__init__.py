@@ -1,0 +1,24 @@
+"""The layers. Shape letters used in all of them:
+
+B batch, T query length, S key length, N heads, K key-value heads, H head size, D hidden,
+F intermediate, V vocabulary. In every mask True marks a real token, or one that may be looked at.
+"""
+
+from keras_transformer.layers.attention import MultiHeadCrossAttention, MultiHeadSelfAttention
+from keras_transformer.layers.causal_mask import CausalMask
+from keras_transformer.layers.decoder_block import DecoderBlock
+from keras_transformer.layers.encoder_block import EncoderBlock
+from keras_transformer.layers.feed_forward import FeedForward
+from keras_transformer.layers.positional_embedding import PositionalEmbedding
+from keras_transformer.layers.rotary_embedding import RotaryEmbedding
+
+__all__ = [
+    "CausalMask",
+    "DecoderBlock",
+    "EncoderBlock",
+    "FeedForward",
+    "MultiHeadCrossAttention",
+    "MultiHeadSelfAttention",
+    "PositionalEmbedding",
+    "RotaryEmbedding",
+]

@@ -1,0 +1,20 @@
+"""What every layer does with its constructor's arguments: check them and give them back."""
+
+import keras
+
+
+def serialize_arguments(layer, *names):
+    """`get_config` entries of the attributes `names`: a dict of JSON values."""
+    return {name: keras.saving.serialize_keras_object(getattr(layer, name)) for name in names}
+
+
+def require(condition, expectation, **received):
+    """Raises a ValueError in Keras' style unless `condition` holds.
+
+    >>> require(8 % 3 == 0, "hidden_dim to be a multiple of num_heads", hidden_dim=8, num_heads=3)
+    Traceback (most recent call last):
+    ValueError: Expected hidden_dim to be a multiple of num_heads. Received: hidden_dim=8, num_heads=3
+    """
+    if not condition:
+        values = ", ".join(f"{name}={value!r}" for name, value in received.items())
+        raise ValueError(f"Expected {expectation}. Received: {values}")

@@ -1,0 +1,266 @@
+"""Multi-head attention, written once: over the sequence itself and over a memory."""
+
+import keras
+from keras import ops
+from keras.src.backend import get_keras_mask, nn  # ops.softmax warns where S is 1
+
+from keras_transformer.layers.arguments import require, serialize_arguments
+from keras_transformer.layers.rotary_embedding import RotaryEmbedding
+from keras_transformer.scopes import AttentionScope, CacheScope
+
+# Low enough to vanish in a softmax, high enough that a row of nothing else stays finite.
+MASKED = -1e9
+
+
+def heads_first(x):
+    """`(B, T, N, H)` as `(B, N, T, H)`."""
+    return ops.transpose(x, (0, 2, 1, 3))
+
+
+def combine_masks(query, key, attention_mask=None, mask=None):
+    """One `(B|1, T|1, S)` mask, or None, from an `attention_mask (B|1, T, S)` and a `mask (B, S)`."""
+    batch, length, size = query.shape[0], query.shape[2], key.shape[2]
+    check_shape("attention_mask", attention_mask, (batch, length, size))
+    check_shape("mask", mask, (batch, size))
+    if mask is None:
+        return attention_mask
+    mask = ops.expand_dims(mask, 1)  # (B, 1, S)
+    return mask if attention_mask is None else ops.logical_and(attention_mask, mask)
+
+
+def check_shape(name, mask, expected):
+    """Raises unless every known dimension of `mask` is as expected, or 1 to broadcast."""
+    received = None if mask is None else tuple(mask.shape)
+    require(
+        mask is None
+        or len(received) == len(expected)
+        and all(
+            want is None or have in (None, 1, want)
+            for have, want in zip(received, expected, strict=True)
+        ),
+        f"{name} of shape {expected}",
+        shape=received,
+    )
+
+
+class MultiHeadAttention(keras.layers.Layer):
+    """What self- and cross-attention share: heads, scaled dot products, the output map.
+
+    Inside, tensors are heads first: query `(B, N, T, H)`, key and value `(B, K, S, H)`.
+    """
+
+    def __init__(
+        self,
+        num_heads,
+        key_dim=None,
+        num_key_value_heads=None,
+        rotary=None,
+        attention_dropout=0.0,
+        use_bias=True,
+        kernel_initializer="glorot_uniform",
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        key_value_heads = num_heads if num_key_value_heads is None else num_key_value_heads
+        require(num_heads > 0, "num_heads to be positive", num_heads=num_heads)
+        require(
+            0 < key_value_heads <= num_heads and num_heads % key_value_heads == 0,
+            "num_key_value_heads to divide num_heads",
+            num_heads=num_heads,
+            num_key_value_heads=num_key_value_heads,
+        )
+        self.num_heads = num_heads
+        self.key_dim = key_dim
+        self.num_key_value_heads = key_value_heads
+        self.rotary = RotaryEmbedding.from_config(rotary["config"]) if isinstance(rotary, dict) else rotary
+        self.attention_dropout = attention_dropout
+        self.use_bias = use_bias
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.supports_masking = True
+
+    def build(self, input_shape):
+        hidden_dim = input_shape[-1]
+        require(
+            self.key_dim or hidden_dim % self.num_heads == 0,
+            "hidden_dim to be a multiple of num_heads unless key_dim is given",
+            hidden_dim=hidden_dim,
+            num_heads=self.num_heads,
+        )
+        self.head_dim = self.key_dim or hidden_dim // self.num_heads
+        self.rotate = self.rotary or (lambda heads: heads)
+        self.output_projection = self._dense(
+            hidden_dim, "output", (None, None, self.num_heads * self.head_dim)
+        )
+        self.dropout_layer = keras.layers.Dropout(
+            self.attention_dropout, name="dropout", dtype=self.dtype_policy
+        )
+
+    def split_heads(self, x):
+        """`(B, T, N * H)` as `(B, T, N, H)`, for any number of heads."""
+        return ops.reshape(x, (-1, ops.shape(x)[1], x.shape[-1] // self.head_dim, self.head_dim))
+
+    def attend(self, query, key, value, attention_mask=None):
+        """What `query (B, N, T, H)` finds in `key value (B, K, S, H)`: `(B, T, D)`."""
+        length = ops.shape(query)[2]
+        # The heads that share a key are more queries to it, so no key is ever repeated.
+        rows = (-1, self.num_key_value_heads, self.num_heads // self.num_key_value_heads * length)
+        query = ops.reshape(query * self.head_dim**-0.5, (*rows, self.head_dim))
+        scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))  # (B, K, N/K * T, S)
+        scores = ops.reshape(scores, (-1, self.num_heads, length, ops.shape(key)[2]))
+        scores = ops.cast(scores, "float32")  # a half-precision sum over S would lose digits
+        if attention_mask is not None:
+            scores = ops.where(ops.expand_dims(attention_mask, 1), scores, MASKED)
+        weights = nn.softmax(scores)  # (B, N, T, S)
+        if scope := AttentionScope.current():
+            scope.record(self.path, weights)
+        weights = self.dropout_layer(ops.cast(weights, value.dtype))
+        x = ops.matmul(ops.reshape(weights, (*rows, ops.shape(key)[2])), value)
+        x = ops.reshape(x, (-1, self.num_heads, length, self.head_dim))  # (B, N, T, H)
+        x = ops.reshape(ops.transpose(x, (0, 2, 1, 3)), (-1, length, self.num_heads * self.head_dim))
+        return self.output_projection(x)  # (B, T, D)
+
+    def _dense(self, units, name, input_shape):
+        layer = keras.layers.Dense(
+            units,
+            use_bias=self.use_bias,
+            kernel_initializer=keras.initializers.get(self.kernel_initializer).clone(),
+            dtype=self.dtype_policy,
+            name=name,
+        )
+        layer.build(input_shape)
+        return layer
+
+    def get_config(self):
+        return super().get_config() | serialize_arguments(
+            self,
+            "num_heads",
+            "key_dim",
+            "num_key_value_heads",
+            "rotary",
+            "attention_dropout",
+            "use_bias",
+            "kernel_initializer",
+        )
+
+
+@keras.saving.register_keras_serializable(package="keras_transformer")
+class MultiHeadSelfAttention(MultiHeadAttention):
+    """Every token of a sequence looks at the tokens of the same sequence.
+
+    Args:
+        num_heads: int, N.
+        key_dim: int, H, the size of a head. None means `D / N`.
+        num_key_value_heads: int, K, heads of keys and values, each shared by `N / K` query heads
+            ("grouped-query attention"). None means N, 1 is multi-query attention.
+        rotary: a `RotaryEmbedding` applied to queries and keys, or None.
+        attention_dropout: float, share of the attention weights that is dropped in training.
+        use_bias: bool, whether the projections add a bias.
+        kernel_initializer: initial values of the kernels.
+
+    Call arguments:
+        x: `(B, T, D)`.
+        attention_mask: `(B|1, T, S)` bool, True where token t may look at token s. Optional.
+        mask: `(B, S)` bool, False for padding. Optional; Keras' implicit mask when not given.
+
+    Returns:
+        `(B, T, D)`. A token that may look at nothing gets the mean of all values.
+
+    Raises:
+        ValueError: when D is not a multiple of N and no `key_dim` is given, K does not divide N,
+            or a mask has a wrong shape.
+
+    Reference:
+        Vaswani et al. 2017, "Attention Is All You Need", section 3.2; Ainslie et al. 2023, "GQA".
+
+    Example:
+
+    >>> import numpy as np
+    >>> attention = MultiHeadSelfAttention(num_heads=4, num_key_value_heads=2)
+    >>> attention(np.ones((2, 3, 8)), mask=np.ones((2, 3), bool)).shape == (2, 3, 8)
+    True
+    """
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        heads = self.num_heads + 2 * self.num_key_value_heads
+        self.query_key_value = self._dense(heads * self.head_dim, "query_key_value", input_shape)
+
+    def call(self, x, attention_mask=None, mask=None):
+        query, key, value = self.project(x)
+        mask = get_keras_mask(x) if mask is None else mask
+        if scope := CacheScope.current():
+            key, value = scope.append(self.path, key, value, axis=2)
+            if mask is not None:
+                (mask,) = scope.append(f"{self.path}/mask", mask, axis=1)
+        may_look = combine_masks(query, key, attention_mask, mask)
+        return self.attend(query, key, value, may_look)  # (B, T, D)
+
+    def project(self, x):
+        heads = self.split_heads(self.query_key_value(x))  # (B, T, N + 2K, H)
+        ends = [self.num_heads, self.num_heads + self.num_key_value_heads]
+        query, key, value = ops.split(heads, ends, axis=2)
+        query, key = self.rotate(query), self.rotate(key)
+        return heads_first(query), heads_first(key), heads_first(value)
+
+
+@keras.saving.register_keras_serializable(package="keras_transformer")
+class MultiHeadCrossAttention(MultiHeadAttention):
+    """Every token of a sequence looks at a memory, for example an encoder's output.
+
+    Inside a `CacheScope` the memory's keys and values are computed once.
+
+    Args:
+        num_heads: int, N.
+        key_dim: int, H, the size of a head. None means `D / N`.
+        num_key_value_heads: int, K, heads of keys and values. None means N.
+        rotary: must be None: positions of two sequences are not comparable.
+        attention_dropout: float, share of the attention weights that is dropped in training.
+        use_bias: bool, whether the projections add a bias.
+        kernel_initializer: initial values of the kernels.
+
+    Call arguments:
+        x: `(B, T, D)`.
+        memory: `(B, S, any)`.
+        memory_mask: `(B, S)` bool, False for padding. Optional; Keras' implicit mask of `memory`
+            when not given.
+
+    Returns:
+        `(B, T, D)`.
+
+    Raises:
+        ValueError: as `MultiHeadSelfAttention`.
+
+    Reference:
+        Vaswani et al. 2017, "Attention Is All You Need", section 3.2.3.
+
+    Example:
+
+    >>> import numpy as np
+    >>> x, memory = np.ones((2, 3, 8)), np.ones((2, 5, 6))
+    >>> MultiHeadCrossAttention(num_heads=4)(x, memory).shape == (2, 3, 8)
+    True
+    """
+
+    def build(self, x_shape, memory_shape):
+        super().build(x_shape)
+        require(self.rotary is None, "no rotary positions in cross-attention", rotary=self.rotary)
+        self.query = self._dense(self.num_heads * self.head_dim, "query", x_shape)
+        self.key_value = self._dense(
+            2 * self.num_key_value_heads * self.head_dim, "key_value", memory_shape
+        )
+
+    def call(self, x, memory, memory_mask=None):
+        query = heads_first(self.split_heads(self.query(x)))
+        if scope := CacheScope.current():
+            key, value = scope.keep(self.path, lambda: self.project(memory))
+        else:
+            key, value = self.project(memory)
+        may_look = combine_masks(query, key, mask=memory_mask)
+        return self.attend(query, key, value, may_look)  # (B, T, D)
+
+    def project(self, memory):
+        key, value = ops.split(self.split_heads(self.key_value(memory)), 2, axis=2)
+        return heads_first(key), heads_first(value)
+
+    def compute_output_shape(self, x_shape, memory_shape=None):
+        return x_shape

@@ -1,0 +1,76 @@
+"""Which earlier tokens each token may look at."""
+
+import keras
+from keras import ops
+
+from keras_transformer.layers.arguments import require, serialize_arguments
+from keras_transformer.scopes import CacheScope, query_positions
+
+
+@keras.saving.register_keras_serializable(package="keras_transformer")
+class CausalMask(keras.layers.Layer):
+    """Lets every token look at itself and at earlier tokens only.
+
+    Inside a `CacheScope` the keys are the cache's slots, so the mask is `(1|B, T, S)` with `S` the
+    cache's length.
+
+    Args:
+        window: int, how many tokens back a token sees, itself included. None means all.
+
+    Call arguments:
+        x: `(B, T, ...)`, of which only the length is read.
+        mask: `(B, T)` bool, False for padding, which nobody looks at. Optional.
+
+    Returns:
+        `(1, T, S)` bool, or `(B, T, S)` with a mask; True may be looked at.
+
+    Raises:
+        ValueError: when `window` is not positive.
+
+    Reference:
+        Vaswani et al. 2017, "Attention Is All You Need", section 3.2.3; the window is that of
+        Beltagy et al. 2020, "Longformer", section 3.1.
+
+    Example:
+
+    >>> import numpy as np
+    >>> np.asarray(CausalMask()(np.zeros((1, 3)))).astype(int)
+    array([[[1, 0, 0],
+            [1, 1, 0],
+            [1, 1, 1]]])
+    """
+
+    def __init__(self, window=None, **kwargs):
+        super().__init__(**kwargs)
+        require(window is None or window > 0, "window to be a positive number or None", window=window)
+        self.window = window
+        self.supports_masking = True
+
+    def call(self, x, mask=None):
+        query = key = query_positions(x)  # (1|B, T)
+        visible = None
+        if scope := CacheScope.current():
+            key, visible = scope.key_positions, scope.visible
+            if mask is not None:
+                (mask,) = scope.append(self.path, mask, axis=1)  # (B, S)
+        distance = ops.expand_dims(query, 2) - ops.expand_dims(key, 1)  # (1|B, T, S)
+        may_look = distance >= 0
+        if self.window is not None:
+            may_look = ops.logical_and(may_look, distance < self.window)
+        if scope:
+            may_look = ops.logical_and(may_look, ops.expand_dims(key, 1) >= 0)
+        if visible is not None:
+            may_look = ops.logical_and(may_look, visible)
+        if mask is not None:
+            may_look = ops.logical_and(may_look, ops.expand_dims(mask, 1))
+        return may_look  # (1|B, T, S)
+
+    def compute_mask(self, x, previous_mask=None):
+        return None
+
+    def compute_output_spec(self, x, mask=None):
+        batch = 1 if mask is None else x.shape[0]
+        return keras.KerasTensor((batch, x.shape[1], x.shape[1]), dtype="bool")
+
+    def get_config(self):
+        return super().get_config() | serialize_arguments(self, "window")

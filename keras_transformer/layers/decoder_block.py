@@ -1,0 +1,82 @@
+"""The decoder's block, with and without an encoder's memory."""
+
+import keras
+from keras.src.backend import get_keras_mask
+
+from keras_transformer.layers.attention import MultiHeadCrossAttention
+from keras_transformer.layers.causal_mask import CausalMask
+from keras_transformer.layers.transformer_block import TransformerBlock
+
+
+@keras.saving.register_keras_serializable(package="keras_transformer")
+class DecoderBlock(TransformerBlock):
+    """Causal self-attention, cross-attention to a memory if there is one, then feed-forward.
+
+    Cross-attention exists when the block is first called, or built, with a memory.
+
+    Args:
+        num_heads: int, N.
+        intermediate_dim: int, F, the width inside the feed-forward network.
+        dropout: float, share of each sublayer's output that is dropped in training.
+        activation: name or function, the feed-forward network's nonlinearity.
+        normalize_first: bool, norm before each sublayer (pre-norm) instead of after its residual.
+        window: int, how many tokens back a token sees, itself included. None means all.
+        kwargs: the other arguments of `EncoderBlock`.
+
+    Call arguments:
+        x: `(B, T, D)`.
+        memory: `(B, S, any)`, the encoder's output. Optional.
+        mask: `(B, T)` bool, False for padding. Optional; Keras' implicit mask when not given.
+        memory_mask: `(B, S)` bool, likewise for `memory`.
+
+    Returns:
+        `(B, T, D)`.
+
+    Raises:
+        ValueError: for sizes that do not fit, see `MultiHeadSelfAttention`, or an unknown norm.
+
+    Reference:
+        Vaswani et al. 2017, "Attention Is All You Need", section 3.1.
+
+    Example:
+
+    >>> import numpy as np
+    >>> x, memory = np.ones((2, 3, 8)), np.ones((2, 5, 8))
+    >>> DecoderBlock(num_heads=2, intermediate_dim=16)(x, memory).shape == (2, 3, 8)
+    True
+    """
+
+    def __init__(self, *args, window=None, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.window = window
+        self.causal_mask = CausalMask(window, name="causal_mask")
+        self.cross_attention = None
+
+    def build(self, x_shape, memory_shape=None):
+        super().build(x_shape)
+        if memory_shape is not None:
+            self.cross_attention = MultiHeadCrossAttention(
+                **self._attention_arguments("cross_attention")
+            )
+            self.cross_attention.build(x_shape, memory_shape)
+            self.cross_attention_norm = self._norm("cross_attention_norm")
+            self.cross_attention_norm.build(x_shape)
+
+    def call(self, x, memory=None, mask=None, memory_mask=None):
+        mask = get_keras_mask(x) if mask is None else mask
+        may_look = self.causal_mask(x, mask=mask)  # (B|1, T, S)
+        x = self.self_attention_step(x, attention_mask=may_look)
+        if memory is not None:
+            x = self.cross_attention_step(x, memory, memory_mask=memory_mask)
+        return self.feed_forward_step(x)  # (B, T, D)
+
+    def cross_attention_step(self, x, memory, memory_mask):
+        return self._residual(
+            x, self.cross_attention, self.cross_attention_norm, memory, memory_mask=memory_mask
+        )
+
+    def compute_output_shape(self, x_shape, memory_shape=None):
+        return x_shape
+
+    def get_config(self):
+        return super().get_config() | {"window": self.window}

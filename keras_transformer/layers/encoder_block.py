@@ -1,0 +1,53 @@
+"""The encoder's block."""
+
+import keras
+from keras.src.backend import get_keras_mask
+
+from keras_transformer.layers.transformer_block import TransformerBlock
+
+
+@keras.saving.register_keras_serializable(package="keras_transformer")
+class EncoderBlock(TransformerBlock):
+    """Self-attention in both directions, then a feed-forward network.
+
+    Args:
+        num_heads: int, N.
+        intermediate_dim: int, F, the width inside the feed-forward network.
+        dropout: float, share of each sublayer's output that is dropped in training.
+        activation: name or function, the feed-forward network's nonlinearity.
+        normalize_first: bool, norm before each sublayer (pre-norm) instead of after its residual.
+        num_key_value_heads: int, K, see `MultiHeadSelfAttention`. None means N.
+        key_dim: int, H, the size of a head. None means `D / N`.
+        rotary: a `RotaryEmbedding` for self-attention, or None.
+        attention_dropout: float, share of the attention weights that is dropped in training.
+        gated: bool, see `FeedForward`.
+        norm: `"layer_norm"` or `"rms_norm"`.
+        layer_norm_epsilon: float, added to the variance in both norms.
+        use_bias: bool, whether the projections and the feed-forward network add biases.
+        kernel_initializer: initial values of the kernels.
+
+    Call arguments:
+        x: `(B, T, D)`.
+        mask: `(B, T)` bool, False for padding. Optional; Keras' implicit mask when not given.
+        attention_mask: `(B|1, T, T)` bool, True where token t may look at token s. Optional.
+
+    Returns:
+        `(B, T, D)`.
+
+    Raises:
+        ValueError: for sizes that do not fit, see `MultiHeadSelfAttention`, or an unknown norm.
+
+    Reference:
+        Vaswani et al. 2017, "Attention Is All You Need", section 3.1.
+
+    Example:
+
+    >>> import numpy as np
+    >>> EncoderBlock(num_heads=2, intermediate_dim=16)(np.ones((2, 3, 8))).shape == (2, 3, 8)
+    True
+    """
+
+    def call(self, x, mask=None, attention_mask=None):
+        mask = get_keras_mask(x) if mask is None else mask
+        x = self.self_attention_step(x, attention_mask=attention_mask, mask=mask)
+        return self.feed_forward_step(x)  # (B, T, D)

@@ -1,0 +1,113 @@
+"""The position-wise feed-forward network, plain or gated."""
+
+import keras
+
+from keras_transformer.layers.arguments import require, serialize_arguments
+
+
+@keras.saving.register_keras_serializable(package="keras_transformer")
+def gelu_tanh(x):
+    """GELU by the tanh formula of Hendrycks and Gimpel 2016, as in GPT-2."""
+    return keras.ops.gelu(x, approximate=True)
+
+
+def activation_function(activation):
+    """The function that a Keras name, `"gelu_tanh"`, a saved config or a function stands for."""
+    return gelu_tanh if activation == "gelu_tanh" else keras.activations.get(activation)
+
+
+@keras.saving.register_keras_serializable(package="keras_transformer")
+class FeedForward(keras.layers.Layer):
+    """Two linear maps with a nonlinearity between, applied to every position alone.
+
+    Plain: `W2 activation(W1 x)`. Gated: `W2 (activation(W1 x) * (W3 x))`, where W1 and W3 are the
+    two halves of one kernel.
+
+    Args:
+        intermediate_dim: int, F, the width between the two maps.
+        activation: name or function.
+        gated: bool, whether a second projection multiplies the activated one ("SwiGLU" with
+            `activation="silu"`, "GeGLU" with `"gelu"`).
+        dropout: float, share of the intermediate values that is dropped in training.
+        use_bias: bool, whether the maps add a bias.
+        kernel_initializer: initial values of the kernels.
+
+    Call arguments:
+        x: `(B, T, D)`.
+
+    Returns:
+        `(B, T, D)`.
+
+    Raises:
+        ValueError: when `intermediate_dim` is not positive.
+
+    Reference:
+        Vaswani et al. 2017, section 3.3; Shazeer 2020, "GLU Variants Improve Transformer".
+
+    Example:
+
+    >>> import numpy as np
+    >>> FeedForward(16, activation="silu", gated=True)(np.ones((2, 3, 4))).shape == (2, 3, 4)
+    True
+    """
+
+    def __init__(
+        self,
+        intermediate_dim,
+        activation="relu",
+        gated=False,
+        dropout=0.0,
+        use_bias=True,
+        kernel_initializer="glorot_uniform",
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        require(
+            intermediate_dim > 0, "intermediate_dim to be positive", intermediate_dim=intermediate_dim
+        )
+        self.intermediate_dim = intermediate_dim
+        self.activation = activation_function(activation)
+        self.gated = gated
+        self.dropout = dropout
+        self.use_bias = use_bias
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.supports_masking = True
+
+    def build(self, input_shape):
+        self.nonlinearity = self.activated_gate if self.gated else self.activation
+        width = self.intermediate_dim * (2 if self.gated else 1)
+        self.expand = self._dense(width, "expand", input_shape)
+        self.contract = self._dense(
+            input_shape[-1], "contract", (*input_shape[:-1], self.intermediate_dim)
+        )
+        self.dropout_layer = keras.layers.Dropout(self.dropout, name="dropout", dtype=self.dtype_policy)
+
+    def call(self, x, training=None):
+        x = self.nonlinearity(self.expand(x))  # (B, T, F)
+        return self.contract(self.dropout_layer(x, training=training))  # (B, T, D)
+
+    def activated_gate(self, x):
+        x, gate = keras.ops.split(x, 2, axis=-1)  # (B, T, F)
+        return self.activation(x) * gate
+
+    def _dense(self, units, name, input_shape):
+        layer = keras.layers.Dense(
+            units,
+            use_bias=self.use_bias,
+            kernel_initializer=keras.initializers.get(self.kernel_initializer).clone(),
+            dtype=self.dtype_policy,
+            name=name,
+        )
+        layer.build(input_shape)
+        return layer
+
+    def get_config(self):
+        return super().get_config() | serialize_arguments(
+            self,
+            "intermediate_dim",
+            "activation",
+            "gated",
+            "dropout",
+            "use_bias",
+            "kernel_initializer",
+        )

@@ -1,0 +1,154 @@
+"""Token embeddings with positions, and their transpose as output layer."""
+
+import keras
+from keras import ops
+
+from keras_transformer.layers.arguments import require, serialize_arguments
+from keras_transformer.scopes import query_positions
+
+KINDS = ("sinusoidal", "learned", None)
+
+
+def sinusoids(position, hidden_dim):
+    """Sines and cosines `(..., D)` of `position (...)`, wavelengths from 2 pi to 20,000 pi.
+
+    Vaswani et al. 2017, section 3.5, with all sines before all cosines as in tensor2tensor.
+
+    >>> sinusoids(ops.arange(2), 4).shape == (2, 4)
+    True
+    """
+    half = (hidden_dim + 1) // 2
+    frequency = 10000.0 ** (-ops.arange(half, dtype="float32") / max(half - 1, 1))  # (D/2,)
+    angle = ops.expand_dims(ops.cast(position, "float32"), -1) * frequency  # (..., D/2)
+    return ops.concatenate([ops.sin(angle), ops.cos(angle)], axis=-1)[..., :hidden_dim]  # (..., D)
+
+
+@keras.saving.register_keras_serializable(package="keras_transformer")
+class PositionalEmbedding(keras.layers.Layer):
+    """Embeds tokens and their positions; with `reverse=True` turns hidden states into logits.
+
+    Args:
+        vocabulary_size: int, V.
+        hidden_dim: int, D.
+        max_sequence_length: int, the rows of the learned table. Sinusoids have no limit.
+        kind: `"sinusoidal"`, `"learned"`, or None for tokens without positions (for example
+            when attention is rotary).
+        scale: bool, whether token embeddings are multiplied by `sqrt(D)` before positions are
+            added.
+        mask_zero: bool, whether id 0 is padding: the output then carries Keras' implicit mask.
+        dropout: float, share of the sums that is dropped in training.
+        embeddings_initializer: initial values of both tables. None draws from a normal distribution
+            with standard deviation `D ** -0.5`.
+
+    Call arguments:
+        token_ids: `(B, T)` ints; with `reverse=True` hidden states `(B, T, D)`.
+        reverse: bool, whether to multiply by the transposed token table ("tied" logits).
+
+    Returns:
+        `(B, T, D)`; with `reverse=True` logits `(B, T, V)`.
+
+    Raises:
+        ValueError: for an unknown `kind`, sizes that are not positive, and a sequence that is
+            longer than the learned table.
+
+    Reference:
+        Vaswani et al. 2017, "Attention Is All You Need", sections 3.4 and 3.5; Press and Wolf
+        2017 for tied logits.
+
+    Example:
+
+    >>> import numpy as np
+    >>> embedding = PositionalEmbedding(vocabulary_size=9, hidden_dim=4, max_sequence_length=8)
+    >>> x = embedding(np.array([[5, 7, 2]]))
+    >>> tuple(x.shape), tuple(embedding(x, reverse=True).shape)
+    ((1, 3, 4), (1, 3, 9))
+    """
+
+    def __init__(
+        self,
+        vocabulary_size,
+        hidden_dim,
+        max_sequence_length=512,
+        kind="sinusoidal",
+        scale=False,
+        mask_zero=False,
+        dropout=0.0,
+        embeddings_initializer=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        sizes = (vocabulary_size, hidden_dim, max_sequence_length)
+        require(
+            all(size > 0 for size in sizes),
+            "positive sizes",
+            vocabulary_size=vocabulary_size,
+            hidden_dim=hidden_dim,
+            max_sequence_length=max_sequence_length,
+        )
+        require(kind in KINDS, f"kind to be one of {KINDS}", kind=kind)
+        self.vocabulary_size = vocabulary_size
+        self.hidden_dim = hidden_dim
+        self.max_sequence_length = max_sequence_length
+        self.kind = kind
+        self.scale = scale
+        self.mask_zero = mask_zero
+        self.dropout = dropout
+        self.embeddings_initializer = keras.initializers.get(
+            embeddings_initializer or keras.initializers.RandomNormal(stddev=hidden_dim**-0.5)
+        )
+        self.supports_masking = True
+
+    def build(self, input_shape):
+        def table(rows, name):
+            return self.add_weight(
+                shape=(rows, self.hidden_dim), initializer=self.embeddings_initializer, name=name
+            )
+
+        self.embeddings = table(self.vocabulary_size, "embeddings")
+        if self.kind == "learned":
+            self.position_embeddings = table(self.max_sequence_length, "position_embeddings")
+        self.dropout_layer = keras.layers.Dropout(self.dropout, name="dropout", dtype=self.dtype_policy)
+
+    def call(self, token_ids, reverse=False, training=None):
+        if reverse:
+            return ops.matmul(token_ids, ops.transpose(self.embeddings))  # (B, T, V)
+        x = ops.take(self.embeddings, token_ids, axis=0)  # (B, T, D)
+        if self.scale:
+            x = x * self.hidden_dim**0.5
+        if self.kind is not None:
+            x = x + self.embed_positions(token_ids)
+        return self.dropout_layer(x, training=training)
+
+    def embed_positions(self, token_ids):
+        position = query_positions(token_ids)  # (1|B, T)
+        if self.kind == "sinusoidal":
+            return ops.cast(sinusoids(position, self.hidden_dim), self.compute_dtype)
+        length = token_ids.shape[1]
+        require(
+            length is None or length <= self.max_sequence_length,
+            f"sequences of at most max_sequence_length={self.max_sequence_length} tokens",
+            length=length,
+        )
+        return ops.take(self.position_embeddings, ops.maximum(position, 0), axis=0)  # (1|B, T, D)
+
+    def compute_mask(self, token_ids, previous_mask=None):
+        if self.mask_zero and len(token_ids.shape) == 2:
+            return ops.not_equal(token_ids, 0)
+        return previous_mask
+
+    def compute_output_spec(self, token_ids, reverse=False, training=None):
+        last = self.vocabulary_size if reverse else self.hidden_dim
+        return keras.KerasTensor((*token_ids.shape[:2], last), dtype=self.compute_dtype)
+
+    def get_config(self):
+        return super().get_config() | serialize_arguments(
+            self,
+            "vocabulary_size",
+            "hidden_dim",
+            "max_sequence_length",
+            "kind",
+            "scale",
+            "mask_zero",
+            "dropout",
+            "embeddings_initializer",
+        )

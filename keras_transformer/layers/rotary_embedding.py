@@ -1,0 +1,63 @@
+"""Positions as rotations of queries and keys."""
+
+import keras
+from keras import ops
+
+from keras_transformer.layers.arguments import require, serialize_arguments
+from keras_transformer.scopes import query_positions
+
+
+@keras.saving.register_keras_serializable(package="keras_transformer")
+class RotaryEmbedding(keras.layers.Layer):
+    """Rotates queries and keys by an angle that grows with their position.
+
+    Feature `i` of the first half of a head and feature `i` of its second half form a pair that
+    turns by `position * base ** (-2i / H)`, so scores depend on the distance of tokens only.
+
+    Args:
+        base: number, the slowest wavelength in positions over 2 pi. 10,000 as in the paper.
+
+    Call arguments:
+        x: `(B, T, N, H)`, H even.
+
+    Returns:
+        `(B, T, N, H)`.
+
+    Raises:
+        ValueError: when H is odd.
+
+    Reference:
+        Su et al. 2021, "RoFormer", section 3.2.2; pairs in halves as in GPT-NeoX.
+
+    Example:
+
+    >>> import numpy as np
+    >>> x = np.ones((1, 2, 1, 4), "float32")
+    >>> np.asarray(RotaryEmbedding()(x))[0, :, 0].round(2)  # position 0 is left as it is
+    array([[ 1.  ,  1.  ,  1.  ,  1.  ],
+           [-0.3 ,  0.99,  1.38,  1.01]], dtype=float32)
+    """
+
+    def __init__(self, base=10000, **kwargs):
+        super().__init__(**kwargs)
+        self.base = base
+        self.supports_masking = True
+
+    def build(self, input_shape):
+        require(
+            input_shape[-1] % 2 == 0, "an even head size for rotary positions", key_dim=input_shape[-1]
+        )
+
+    def call(self, x):
+        half = x.shape[-1] // 2
+        frequency = self.base ** (-ops.arange(half, dtype="float32") / half)  # (H/2,)
+        position = ops.cast(query_positions(x), "float32")  # (1|B, T)
+        angle = ops.reshape(position, (*ops.shape(position), 1, 1)) * frequency  # (1|B, T, 1, H/2)
+        cos, sin = ops.cast(ops.cos(angle), x.dtype), ops.cast(ops.sin(angle), x.dtype)
+        first, second = ops.split(x, 2, axis=-1)  # (B, T, N, H/2)
+        return ops.concatenate(
+            [first * cos - second * sin, second * cos + first * sin], axis=-1
+        )  # (B, T, N, H)
+
+    def get_config(self):
+        return super().get_config() | serialize_arguments(self, "base")

@@ -1,0 +1,127 @@
+"""What an encoder block and a decoder block share."""
+
+import keras
+
+from keras_transformer.layers.arguments import require, serialize_arguments
+from keras_transformer.layers.attention import MultiHeadSelfAttention
+from keras_transformer.layers.feed_forward import FeedForward, activation_function
+from keras_transformer.layers.residual import residual
+from keras_transformer.layers.rotary_embedding import RotaryEmbedding
+
+NORMS = {"layer_norm": keras.layers.LayerNormalization, "rms_norm": keras.layers.RMSNormalization}
+
+
+def normalization(norm, epsilon, **kwargs):
+    """The layer that `norm`, `"layer_norm"` or `"rms_norm"`, names."""
+    require(norm in NORMS, f"norm to be one of {tuple(NORMS)}", norm=norm)
+    return NORMS[norm](epsilon=epsilon, **kwargs)
+
+
+class TransformerBlock(keras.layers.Layer):
+    """Self-attention and a feed-forward network, each with its norm, dropout and residual."""
+
+    def __init__(
+        self,
+        num_heads,
+        intermediate_dim,
+        dropout=0.0,
+        activation="relu",
+        normalize_first=False,
+        *,
+        num_key_value_heads=None,
+        key_dim=None,
+        rotary=None,
+        attention_dropout=0.0,
+        gated=False,
+        norm="layer_norm",
+        layer_norm_epsilon=1e-5,
+        use_bias=True,
+        kernel_initializer="glorot_uniform",
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.num_heads = num_heads
+        self.intermediate_dim = intermediate_dim
+        self.dropout = dropout
+        self.activation = activation_function(activation)
+        self.normalize_first = normalize_first
+        self.num_key_value_heads = num_key_value_heads
+        self.key_dim = key_dim
+        self.rotary = RotaryEmbedding.from_config(rotary["config"]) if isinstance(rotary, dict) else rotary
+        self.attention_dropout = attention_dropout
+        self.gated = gated
+        self.norm = norm
+        self.layer_norm_epsilon = layer_norm_epsilon
+        self.use_bias = use_bias
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.supports_masking = True
+        self.self_attention = MultiHeadSelfAttention(
+            rotary=self.rotary, **self._attention_arguments("self_attention")
+        )
+        self.feed_forward = FeedForward(
+            intermediate_dim,
+            activation=self.activation,
+            gated=gated,
+            use_bias=use_bias,
+            kernel_initializer=self.kernel_initializer,
+            name="feed_forward",
+            dtype=self.dtype_policy,
+        )
+        self.dropout_layer = keras.layers.Dropout(dropout, name="dropout", dtype=self.dtype_policy)
+        self.self_attention_norm = self._norm("self_attention_norm")
+        self.feed_forward_norm = self._norm("feed_forward_norm")
+
+    def build(self, input_shape):
+        for sublayer in (
+            self.self_attention,
+            self.self_attention_norm,
+            self.feed_forward,
+            self.feed_forward_norm,
+        ):
+            sublayer.build(input_shape)
+
+    def self_attention_step(self, x, **masks):
+        return self._residual(x, self.self_attention, self.self_attention_norm, **masks)
+
+    def feed_forward_step(self, x):
+        return self._residual(x, self.feed_forward, self.feed_forward_norm)
+
+    def _residual(self, x, layer, norm, *memory, **masks):
+        def sublayer(x):
+            return layer(x, *memory, **masks)
+
+        return residual(x, sublayer, norm, self.dropout_layer, self.normalize_first)
+
+    def _attention_arguments(self, name):
+        return {
+            "num_heads": self.num_heads,
+            "key_dim": self.key_dim,
+            "num_key_value_heads": self.num_key_value_heads,
+            "attention_dropout": self.attention_dropout,
+            "use_bias": self.use_bias,
+            "kernel_initializer": self.kernel_initializer,
+            "name": name,
+            "dtype": self.dtype_policy,
+        }
+
+    def _norm(self, name):
+        return normalization(self.norm, self.layer_norm_epsilon, name=name, dtype=self.dtype_policy)
+
+    def get_config(self):
+        return super().get_config() | serialize_arguments(
+            self,
+            "num_heads",
+            "intermediate_dim",
+            "dropout",
+            "activation",
+            "normalize_first",
+            "num_key_value_heads",
+            "key_dim",
+            "rotary",
+            "attention_dropout",
+            "gated",
+            "norm",
+            "layer_norm_epsilon",
+            "use_bias",
+            "kernel_initializer",
+        )

@@ -1,0 +1,36 @@
+"""A language model: GPT-2 and its descendants."""
+
+import keras
+
+from keras_transformer.layers import DecoderBlock
+from keras_transformer.models import parts
+
+
+def decoder_only(config):
+    """A causal language model: `token_ids (B, T) -> logits (B, T, V)`.
+
+    Args:
+        config: `TransformerConfig`.
+
+    Returns:
+        A Functional `keras.Model` with input `token_ids` and output `logits`.
+
+    Reference:
+        Radford et al. 2019, "Language Models are Unsupervised Multitask Learners".
+
+    Example:
+
+    >>> import keras_transformer as kt
+    >>> config = kt.TransformerConfig(
+    ...     vocabulary_size=9, num_layers=1, num_heads=2, hidden_dim=8, intermediate_dim=16)
+    >>> kt.models.decoder_only(config).output_shape
+    (None, None, 9)
+    """
+    token_ids = parts.token_ids_input("token_ids")  # (B, T)
+    mask = parts.not_padding(token_ids, config.pad_id)  # (B, T)
+    embedding = parts.token_embedding(config)
+    x = embedding(token_ids)  # (B, T, D)
+    for i in range(config.num_layers):
+        x = parts.block(DecoderBlock, config, f"decoder_block_{i}", window=config.window)(x, mask=mask)
+    x = parts.close_stack(config, x, "decoder_norm")
+    return keras.Model(token_ids, parts.logits(config, x, embedding), name="decoder_only")

@@ -1,0 +1,56 @@
+"""The Transformer of Attention Is All You Need."""
+
+import keras
+
+from keras_transformer.layers import DecoderBlock, EncoderBlock
+from keras_transformer.models import parts
+
+
+def encoder_decoder(config):
+    """A sequence-to-sequence model: `source_ids (B, S), target_ids (B, T) -> logits (B, T, V)`.
+
+    One token table serves the source, the target and, if tied, the logits. `target_ids` begins
+    with the start token, and position t predicts token t + 1.
+
+    Args:
+        config: `TransformerConfig`.
+
+    Returns:
+        A Functional `keras.Model` with inputs `source_ids` and `target_ids` and output `logits`.
+        Its layer `memory` is where the encoder ends.
+
+    Reference:
+        Vaswani et al. 2017, "Attention Is All You Need", figure 1.
+
+    Example:
+
+    >>> import keras_transformer as kt
+    >>> config = kt.TransformerConfig(
+    ...     vocabulary_size=9, num_layers=1, num_heads=2, hidden_dim=8, intermediate_dim=16)
+    >>> kt.models.encoder_decoder(config).output_shape
+    (None, None, 9)
+    """
+    source_ids = parts.token_ids_input("source_ids")  # (B, S)
+    target_ids = parts.token_ids_input("target_ids")  # (B, T)
+    source_mask = parts.not_padding(source_ids, config.pad_id)  # (B, S)
+    embedding = parts.token_embedding(config)
+    memory = encode(config, embedding(source_ids), source_mask)  # (B, S, D)
+    target_mask = parts.not_padding(target_ids, config.pad_id)  # (B, T)
+    x = decode(config, embedding(target_ids), memory, target_mask, source_mask)  # (B, T, D)
+    logits = parts.logits(config, x, embedding)  # (B, T, V)
+    return keras.Model([source_ids, target_ids], logits, name="encoder_decoder")
+
+
+def encode(config, x, mask):
+    """The encoder's blocks, `(B, S, D) -> (B, S, D)`."""
+    for i in range(config.num_layers):
+        x = parts.block(EncoderBlock, config, f"encoder_block_{i}")(x, mask=mask)
+    return keras.layers.Identity(name="memory")(parts.close_stack(config, x, "encoder_norm"))
+
+
+def decode(config, x, memory, mask, memory_mask):
+    """The decoder's blocks, `(B, T, D) -> (B, T, D)`."""
+    for i in range(config.num_layers):
+        decoder_block = parts.block(DecoderBlock, config, f"decoder_block_{i}", window=config.window)
+        x = decoder_block(x, memory, mask=mask, memory_mask=memory_mask)
+    return parts.close_stack(config, x, "decoder_norm")

@@ -1,0 +1,82 @@
+"""The parts of a config as layers, in the names that a summary shows."""
+
+import keras
+from keras import ops
+
+from keras_transformer.layers import PositionalEmbedding, RotaryEmbedding
+from keras_transformer.layers.transformer_block import normalization
+
+
+def token_ids_input(name):
+    """`(B, T)` int32 input."""
+    return keras.Input((None,), dtype="int32", name=name)
+
+
+def not_padding(token_ids, pad_id):
+    """`(B, T)` bool, True for real tokens; None when the vocabulary has no padding."""
+    return None if pad_id is None else ops.not_equal(token_ids, pad_id)
+
+
+def token_embedding(config, name="embedding", dropout=None):
+    """The token table with its positions."""
+    return PositionalEmbedding(
+        config.vocabulary_size,
+        config.hidden_dim,
+        config.max_sequence_length,
+        kind=None if config.position == "rotary" else config.position,
+        scale=config.scale_embedding,
+        dropout=config.dropout if dropout is None else dropout,
+        embeddings_initializer=_normal(config),
+        name=name,
+    )
+
+
+def block(block_class, config, name, **kwargs):
+    """One block of the config's architecture."""
+    return block_class(
+        num_heads=config.num_heads,
+        intermediate_dim=config.intermediate_dim,
+        dropout=config.dropout,
+        activation=config.activation,
+        normalize_first=config.normalize_first,
+        num_key_value_heads=config.num_key_value_heads,
+        key_dim=config.key_dim,
+        rotary=RotaryEmbedding(config.rotary_base, name="rotary")
+        if config.position == "rotary"
+        else None,
+        attention_dropout=config.attention_dropout,
+        gated=config.gated,
+        norm=config.norm,
+        layer_norm_epsilon=config.layer_norm_epsilon,
+        use_bias=config.use_bias,
+        kernel_initializer=_normal(config) or "glorot_uniform",
+        name=name,
+        **kwargs,
+    )
+
+
+def norm(config, name):
+    """A norm outside the blocks."""
+    return normalization(config.norm, config.layer_norm_epsilon, name=name)
+
+
+def close_stack(config, x, name):
+    """A pre-norm stack ends with a norm of its own; a post-norm one has it already."""
+    return norm(config, name)(x) if config.normalize_first else x
+
+
+def logits(config, x, embedding):
+    """`(B, T, V)` from `x (B, T, D)`: by the token table, or by a matrix of their own."""
+    if config.tie_embeddings:
+        return keras.layers.Identity(name="logits")(embedding(x, reverse=True))
+    return keras.layers.Dense(
+        config.vocabulary_size,
+        use_bias=False,
+        kernel_initializer=_normal(config) or "glorot_uniform",
+        name="logits",
+    )(x)
+
+
+def _normal(config):
+    deviation = config.initializer_range
+    return None if deviation is None else keras.initializers.RandomNormal(stddev=deviation)

@@ -1,0 +1,177 @@
+"""Training curves and sample translations in TensorBoard.
+
+`keras.callbacks.TensorBoard` is not used: its tags are `epoch_loss`, `batch_loss` and
+`evaluation_loss_vs_iterations`, three charts of one quantity, the first over epochs and the
+others over batches. Here a quantity has one chart under its plain name, the x axis counts
+optimiser updates, and the runs `train` and `validation` are two curves on it.
+"""
+
+import html
+import pathlib
+
+import keras
+import sacrebleu
+import tensorflow as tf
+
+
+class TensorBoard(keras.callbacks.Callback):
+    """Writes the logs of `fit` as curves: `<log_dir>/train` and `<log_dir>/validation`.
+
+    What other callbacks add to the logs of an epoch is written too, if they come before this
+    one: `callbacks=[Throughput(), SampleTranslations(...), TensorBoard(...), Checkpoint(...)]`.
+    Within an epoch, values are means since it began, as on Keras' progress bar.
+
+    Args:
+        log_dir: Folder to write to. An earlier run's curves there go on.
+        every: Also write the training curves every so many updates within an epoch.
+
+    Raises:
+        ValueError: If `every` is below 1.
+
+    Example:
+
+    >>> import tempfile, numpy as np
+    >>> log_dir = tempfile.mkdtemp()
+    >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    >>> model.compile("adam", "mse")
+    >>> x, y = np.ones((8, 2)), np.ones((8, 1))
+    >>> _ = model.fit(x, y, validation_data=(x, y), verbose=0, callbacks=[TensorBoard(log_dir)])
+    >>> sorted(path.name for path in pathlib.Path(log_dir).iterdir())
+    ['train', 'validation']
+    """
+
+    def __init__(self, log_dir, every=100):
+        super().__init__()
+        if every < 1:
+            raise ValueError(f"Expected `every` to be at least 1. Received: every={every}")
+        self.log_dir = pathlib.Path(log_dir)
+        self.every = every
+        self._writers = {}
+
+    def on_train_begin(self, logs=None):
+        self._updates = int(self.model.optimizer.iterations)
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._updates += 1
+        if self._updates % self.every == 0:
+            rate = float(self.model.optimizer.learning_rate)
+            self._write("train", {**logs, "learning_rate": rate})
+
+    def on_epoch_end(self, epoch, logs=None):
+        validation = {k.removeprefix("val_"): v for k, v in logs.items() if k.startswith("val_")}
+        self._write("train", {k: v for k, v in logs.items() if not k.startswith("val_")})
+        self._write("validation", validation)
+        for writer in self._writers.values():
+            writer.flush()
+
+    def _write(self, run, values):
+        if not values:
+            return
+        # One writer a folder for as long as we live: of two files written in turn in one
+        # folder, TensorBoard reads the later one only.
+        if run not in self._writers:
+            self._writers[run] = tf.summary.create_file_writer(str(self.log_dir / run))
+        with self._writers[run].as_default(self._updates):
+            for name, value in values.items():
+                tf.summary.scalar(name, value)
+
+
+class SampleTranslations(keras.callbacks.Callback):
+    """Translates the validation sentences after an epoch: BLEU, and a table to read.
+
+    Adds `val_bleu` (corpus BLEU, 0 to 100) to the logs, so callbacks that come after, Keras'
+    `History` among them, have it. Writes a table of source, reference and output under the
+    TensorBoard tab Text, in the run `samples`.
+
+    Args:
+        log_dir: Folder of the run's logs.
+        translate: Function from a list of sentences to the list of their translations.
+        sources: Validation sentences.
+        references: One reference translation each.
+        count: How many to show, the same ones each time: the first.
+        every: Epochs from one translation to the next.
+        tokenize: sacreBLEU's tokenizer, for example `"none"` for text that is already split.
+            None means sacreBLEU's own choice, 13a.
+        lowercase: Score without regard to case.
+
+    Raises:
+        ValueError: If there are no sentences, or not as many references as sources.
+
+    References:
+        Papineni et al. 2002, "BLEU"; Post 2018, "A Call for Clarity in Reporting BLEU Scores".
+
+    Example:
+
+    >>> import tempfile
+    >>> samples = SampleTranslations(tempfile.mkdtemp(), lambda lines: lines, ["um"], ["um"])
+    >>> logs = {}
+    >>> samples.set_model(keras.Sequential())
+    >>> samples.model.compile("sgd")
+    >>> samples.on_epoch_end(0, logs)
+    >>> round(logs["val_bleu"])
+    0
+    """
+
+    def __init__(
+        self,
+        log_dir,
+        translate,
+        sources,
+        references,
+        count=10,
+        every=1,
+        tokenize=None,
+        lowercase=False,
+    ):
+        super().__init__()
+        if not sources or len(sources) != len(references):
+            raise ValueError(
+                "Expected as many `references` as `sources`, and at least one. "
+                f"Received: len(sources)={len(sources)}, len(references)={len(references)}"
+            )
+        self.folder = pathlib.Path(log_dir) / "samples"
+        self.translate = translate
+        self.sources = list(sources)
+        self.references = list(references)
+        self.count = count
+        self.every = every
+        self.tokenize = tokenize
+        self.lowercase = lowercase
+        self._writer = None
+
+    def on_epoch_end(self, epoch, logs=None):
+        if (epoch + 1) % self.every:
+            return
+        outputs = self.translate(self.sources)
+        bleu = sacrebleu.corpus_bleu(
+            outputs,
+            [self.references],
+            tokenize=self.tokenize,
+            lowercase=self.lowercase,
+            force=True,  # without the warning that the text looks tokenised
+        )
+        logs["val_bleu"] = bleu.score
+        rows = list(zip(self.sources, self.references, outputs, strict=True))[: self.count]
+        self._writer = self._writer or tf.summary.create_file_writer(str(self.folder))
+        with self._writer.as_default(int(self.model.optimizer.iterations)):
+            tf.summary.text("samples", table(["source", "reference", "output"], rows))
+        self._writer.flush()
+
+
+def table(titles, rows):
+    """A Markdown table that shows any text as it is.
+
+    Example:
+
+    >>> print(table(["source", "output"], [["a | b", "<unk>"]]))
+    | source | output |
+    | --- | --- |
+    | a &#124; b | &lt;unk&gt; |
+    """
+    lines = [titles, ["---"] * len(titles), *[map(_plain, row) for row in rows]]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _plain(text):
+    text = html.escape(" ".join(text.split()), quote=False)
+    return "".join(f"&#{ord(c)};" if c in r"|\`*_[]" else c for c in text)

@@ -1,0 +1,141 @@
+"""Ambient scopes: what a forward pass may read or record beside its inputs.
+
+As with `keras.StatelessScope`, a layer asks for the scope that is active around the call. So no
+layer, block or model has an argument for a cache or for attention weights, and any Functional
+model made of these layers, a reloaded one included, can be run with either.
+"""
+
+import threading
+
+from keras import ops
+
+_active = threading.local()
+
+
+class Scope:
+    """A context that layers find with `current()`; scopes of one kind nest."""
+
+    @classmethod
+    def current(cls):
+        """The innermost active scope of this kind in this thread, or None."""
+        stack = getattr(_active, cls.__name__, None)
+        return stack[-1] if stack else None
+
+    def __enter__(self):
+        vars(_active).setdefault(type(self).__name__, []).append(self)
+        return self
+
+    def __exit__(self, *error):
+        getattr(_active, type(self).__name__).pop()
+
+
+class CacheScope(Scope):
+    """Runs a model on new tokens only, with the keys and values of earlier ones from a cache.
+
+    The cache is a row of `length` slots. A call on `T` new tokens writes them to the slots `index`
+    to `index + T - 1`; afterwards `scope.state` holds the new cache. Inside a pure function
+    `step(ids, index, state) -> (logits, state)` this works in `ops.while_loop`, `tf.function`,
+    XLA and `jax.jit`.
+
+    Args:
+        state: dict of tensors, a former `scope.state`. None starts with an empty cache.
+        index: int or scalar int tensor, the slot of the first new token.
+        length: int, the number of slots `S`. Needed when the cache is made.
+        positions: `(1|B, T)` ints, the sequence position of each new token. None means that slots
+            are positions. Negative ones are padding on the left, which nobody looks at.
+        key_positions: `(1|B, S)` ints, the position of each slot. None means that slots are
+            positions.
+        visible: `(B, T, S)` bool, True where a token may look at a slot, in addition to causality.
+            Beam search puts several hypotheses into one row this way. None means everywhere.
+
+    Example:
+
+    >>> import numpy as np
+    >>> import keras_transformer as kt
+    >>> config = kt.TransformerConfig(
+    ...     vocabulary_size=9, num_layers=2, num_heads=2, hidden_dim=8, intermediate_dim=16)
+    >>> model = kt.models.decoder_only(config)
+    >>> ids = np.array([[5, 7, 2, 8]])
+    >>> with kt.CacheScope(None, 0, length=4) as scope:
+    ...     _ = model(ids[:, :3])
+    >>> with kt.CacheScope(scope.state, 3, length=4):
+    ...     last = model(ids[:, 3:])
+    >>> bool(np.allclose(model(ids)[:, 3:], last, atol=1e-5))
+    True
+    """
+
+    def __init__(
+        self, state=None, index=0, length=None, positions=None, key_positions=None, visible=None
+    ):
+        self.state = dict(state or {})
+        self.index = index
+        self.length = length
+        self.positions = positions
+        self.key_positions = ops.arange(length)[None] if key_positions is None else key_positions
+        self.visible = visible
+        self._calls = {}
+
+    def append(self, path, *tensors, axis):
+        """Writes each tensor `(..., T, ...)` to its cache along `axis`; returns the caches.
+
+        `path` names the layer; a layer called several times in one pass has a cache a call.
+        """
+        key = self._key(path)
+        if key not in self.state:
+            self.state[key] = tuple(self._empty(tensor, axis) for tensor in tensors)
+        start = [0] * len(tensors[0].shape)
+        start[axis] = self.index
+        self.state[key] = tuple(
+            ops.slice_update(cache, start, tensor)
+            for cache, tensor in zip(self.state[key], tensors, strict=True)
+        )
+        return self.state[key]
+
+    def keep(self, path, compute):
+        """What `compute()` returned for `path` when the cache was made."""
+        key = self._key(path)
+        if key not in self.state:
+            self.state[key] = compute()
+        return self.state[key]
+
+    def _key(self, path):
+        call = self._calls[path] = self._calls.get(path, -1) + 1
+        return f"{path}#{call}"
+
+    def _empty(self, tensor, axis):
+        shape = list(ops.shape(tensor))
+        shape[axis] = self.length
+        return ops.zeros(shape, dtype=tensor.dtype)
+
+
+class AttentionScope(Scope):
+    """Records the attention weights of every attention layer that runs inside it.
+
+    After the call `scope.weights[layer.path]` is `(B, N, T, S)`, float32, before dropout.
+
+    Example:
+
+    >>> import numpy as np
+    >>> import keras_transformer as kt
+    >>> attention = kt.MultiHeadSelfAttention(num_heads=2, name="attention")
+    >>> with kt.AttentionScope() as scope:
+    ...     _ = attention(np.ones((1, 3, 4), "float32"))
+    >>> tuple(scope.weights["attention"].shape)
+    (1, 2, 3, 3)
+    """
+
+    def __init__(self):
+        self.weights = {}
+
+    def record(self, path, weights):
+        """Keeps `weights (B, N, T, S)` under the layer's path."""
+        self.weights[path] = weights
+
+
+def query_positions(x):
+    """The position of each token of `x (B, T, ...)` in its sequence: `(1|B, T)` ints."""
+    scope = CacheScope.current()
+    if scope is not None and scope.positions is not None:
+        return scope.positions
+    steps = ops.arange(ops.shape(x)[1])[None]  # (1, T)
+    return steps if scope is None else scope.index + steps

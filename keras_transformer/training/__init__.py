@@ -1,0 +1,30 @@
+"""What `model.fit` lacks for token models: losses, metrics, schedules, checkpoints, run folders."""
+
+from keras_transformer.training.callbacks import StopAfter, Throughput
+from keras_transformer.training.checkpoints import Checkpoint, Position, average_checkpoints
+from keras_transformer.training.losses import MaskedCrossentropy
+from keras_transformer.training.metrics import (
+    MaskedAccuracy,
+    PaddingFraction,
+    Perplexity,
+    TargetTokens,
+)
+from keras_transformer.training.run import Run, RunError
+from keras_transformer.training.schedules import InverseSquareRoot, Noam
+
+__all__ = [
+    "Checkpoint",
+    "InverseSquareRoot",
+    "MaskedAccuracy",
+    "MaskedCrossentropy",
+    "Noam",
+    "PaddingFraction",
+    "Perplexity",
+    "Position",
+    "Run",
+    "RunError",
+    "StopAfter",
+    "TargetTokens",
+    "Throughput",
+    "average_checkpoints",
+]

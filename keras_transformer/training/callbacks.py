@@ -1,0 +1,90 @@
+"""When `model.fit` ends, and at what pace it goes."""
+
+import time
+
+import keras
+
+
+class StopAfter(keras.callbacks.Callback):
+    """Ends `fit` after exactly `max_updates` optimiser updates, those before a resume included.
+
+    The epoch it cuts short still has its validation and its callbacks. Counts one update a
+    batch (`steps_per_execution=1`).
+
+    Args:
+        max_updates: Total number of updates, at least 1.
+
+    Raises:
+        ValueError: If that many were done before `fit` began: Keras would do one more.
+
+    Example:
+
+    >>> import numpy as np
+    >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    >>> model.compile("adam", "mse")
+    >>> data = np.ones((8, 2)), np.ones((8, 1))
+    >>> _ = model.fit(*data, batch_size=2, epochs=9, verbose=0, callbacks=[StopAfter(6)])
+    >>> int(model.optimizer.iterations)
+    6
+    """
+
+    def __init__(self, max_updates):
+        super().__init__()
+        self.max_updates = max_updates
+
+    def on_train_begin(self, logs=None):
+        self._updates = int(self.model.optimizer.iterations)
+        if self._updates >= self.max_updates:
+            raise ValueError(
+                f"Expected `max_updates` to exceed the {self._updates} updates already done. "
+                f"Received: max_updates={self.max_updates}"
+            )
+
+    def on_train_batch_begin(self, batch, logs=None):
+        # Keras looks at `stop_training` after the batch; setting it before the last one, and
+        # not after it, leaves Keras free to report batches without waiting for them.
+        self._updates += 1
+        if self._updates >= self.max_updates:
+            self.model.stop_training = True
+
+
+class Throughput(keras.callbacks.Callback):
+    """Adds `target_tokens_per_second` and `learning_rate` to the logs of every epoch.
+
+    Seconds are those of the epoch's training batches, waiting for data and tracing included,
+    validation and epoch-end callbacks not. Tokens are what the metric `TargetTokens` counted,
+    which `compile(metrics=...)` must hold, so an epoch cut short counts what it really saw.
+    Put it first among the callbacks: it stops the clock, and those after it see its figures.
+    `learning_rate` is that of the next update.
+
+    Raises:
+        ValueError: If the model was compiled without `TargetTokens`.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_transformer.training.metrics import TargetTokens
+    >>> model = keras.Sequential([keras.Input((2,), dtype="int32"), keras.layers.Embedding(5, 5)])
+    >>> loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    >>> model.compile("adam", loss, metrics=[TargetTokens()])
+    >>> ids = np.array([[1, 2], [3, 0]])
+    >>> history = model.fit(ids, ids, verbose=0, callbacks=[Throughput()]).history
+    >>> history["target_tokens"], history["target_tokens_per_second"][0] > 0
+    ([3.0], True)
+    """
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._began, self._ended = time.monotonic(), None
+
+    def on_test_begin(self, logs=None):
+        self._ended = self._ended or time.monotonic()
+
+    def on_epoch_end(self, epoch, logs=None):
+        seconds = (self._ended or time.monotonic()) - self._began
+        if "target_tokens" not in logs:
+            raise ValueError(
+                "Expected the metric `TargetTokens` in `compile(metrics=...)`. "
+                f"Received: logs with {sorted(logs)}"
+            )
+        logs["target_tokens_per_second"] = logs["target_tokens"] / seconds
+        logs["learning_rate"] = float(self.model.optimizer.learning_rate)

@@ -1,0 +1,73 @@
+"""The clock and the end of training are where they say."""
+
+import time
+
+import keras
+import numpy as np
+import pytest
+
+from keras_transformer.training import StopAfter, TargetTokens, Throughput
+
+
+class Slow(keras.callbacks.Callback):
+    def on_test_batch_end(self, batch, logs=None):
+        time.sleep(0.1)
+
+    def on_epoch_end(self, epoch, logs=None):
+        time.sleep(0.1)
+
+
+def tokens_model():
+    inputs = keras.Input((None,), dtype="int32")
+    model = keras.Model(inputs, keras.layers.Embedding(5, 5)(inputs))
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.SGD(0.25), loss, metrics=[TargetTokens()])
+    return model
+
+
+def test_throughput_counts_real_tokens_over_the_seconds_of_training_alone():
+    ids = np.array([[1, 2, 0], [3, 0, 0], [1, 1, 1], [0, 0, 0]])
+    model, throughput = tokens_model(), Throughput()
+    model.fit(ids, ids, batch_size=1, verbose=0)  # traced before the clock runs
+    history = model.fit(
+        ids,
+        ids,
+        batch_size=1,
+        verbose=0,
+        validation_data=(ids, ids),
+        callbacks=[throughput, Slow()],
+    ).history
+    assert history["target_tokens"] == [6.0]
+    assert history["target_tokens_per_second"][0] > 6 / 0.25
+    assert history["learning_rate"] == [0.25]
+
+
+def test_throughput_counts_what_an_epoch_cut_short_has_seen():
+    ids = np.ones((8, 3), "int32")
+    callbacks = [Throughput(), StopAfter(2)]
+    history = tokens_model().fit(ids, ids, batch_size=2, verbose=0, callbacks=callbacks).history
+    assert history["target_tokens"] == [12.0]
+
+
+def test_throughput_needs_its_metric():
+    model = tokens_model()
+    model.compile("sgd", "mse")
+    with pytest.raises(ValueError, match="Expected the metric `TargetTokens`"):
+        model.fit(np.ones((2, 3)), np.ones((2, 3, 5)), verbose=0, callbacks=[Throughput()])
+
+
+@pytest.mark.parametrize("updates", [1, 4, 6])
+def test_stop_after_ends_at_exactly_that_update(updates):
+    ids = np.ones((8, 3), "int32")  # 4 batches an epoch
+    model = tokens_model()
+    history = model.fit(
+        ids,
+        ids,
+        batch_size=2,
+        epochs=9,
+        verbose=0,
+        validation_data=(ids, ids),
+        callbacks=[StopAfter(updates)],
+    ).history
+    assert int(model.optimizer.iterations) == updates
+    assert len(history["val_loss"]) == -(-updates // 4)

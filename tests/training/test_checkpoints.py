@@ -1,0 +1,256 @@
+"""Resuming changes nothing, averages are exact, and no half-written file is left."""
+
+import os
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_transformer.training import (
+    Checkpoint,
+    Position,
+    Run,
+    RunError,
+    StopAfter,
+    average_checkpoints,
+)
+from keras_transformer.training.checkpoints import load_checkpoint, save_checkpoint
+
+BATCHES = 5  # an epoch
+
+
+def make_model(seed=0):
+    keras.utils.set_random_seed(seed)
+    inputs = keras.Input((4,))
+    x = keras.layers.Dense(8, activation="relu", name="hidden")(inputs)
+    # Resumes exactly only if its seed does; under PyTorch, Keras takes torch's global one.
+    x = keras.layers.Dropout(0.0 if keras.backend.backend() == "torch" else 0.5)(x)
+    model = keras.Model(inputs, keras.layers.Dense(1, name="output")(x))
+    schedule = keras.optimizers.schedules.ExponentialDecay(0.1, 3, 0.9)
+    model.compile(keras.optimizers.Adam(schedule), "mse")
+    return model
+
+
+def epoch_data(epoch):
+    rng = np.random.default_rng(epoch)
+    x, y = rng.normal(size=(BATCHES * 2, 4)), rng.normal(size=(BATCHES * 2, 1))
+    return tf.data.Dataset.from_tensor_slices((x.astype("float32"), y)).batch(2)
+
+
+def train(model, epochs, callbacks=(), start=None, validation_data=None):
+    start = start or Position()
+    for epoch in range(start.epoch, epochs):
+        done = start.batches if epoch == start.epoch else 0
+        model.fit(
+            epoch_data(epoch).skip(done),
+            initial_epoch=epoch,
+            epochs=epoch + 1,
+            verbose=0,
+            callbacks=list(callbacks),
+            validation_data=validation_data,
+        )
+        if model.stop_training:
+            break
+
+
+@pytest.fixture
+def run(tmp_path):
+    return Run.create(tmp_path / "run", {})
+
+
+class Interrupt(keras.callbacks.Callback):
+    """Ctrl-C after an update, before or after its batch is reported, or in validation."""
+
+    def __init__(self, update, where="on_train_batch_end"):
+        super().__init__()
+        setattr(self, where, self.interrupt)
+        self.update = update
+
+    def interrupt(self, *_, **__):
+        if int(self.model.optimizer.iterations) == self.update:
+            raise KeyboardInterrupt
+
+
+def state(model):
+    return [np.asarray(v) for v in model.variables + model.optimizer.variables]
+
+
+def assert_same_state(one, other):
+    for a, b in zip(state(one), state(other), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted():
+    model = make_model()
+    train(model, epochs=3)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("update", "where", "expected"),
+    [
+        (7, "on_train_batch_end", (1, 2)),
+        (7, "on_train_batch_begin", (1, 2)),
+        (5, "on_epoch_begin", (1, 0)),
+        (0, "on_train_batch_begin", (0, 0)),
+        (10, "on_train_batch_end", (2, 0)),
+        (10, "on_test_batch_end", (2, 0)),
+    ],
+)
+def test_interrupted_and_resumed_equals_uninterrupted(run, uninterrupted, update, where, expected):
+    model, checkpoint = make_model(), Checkpoint(run)
+    assert checkpoint.restore(model) == Position()
+    with pytest.raises(KeyboardInterrupt):
+        callbacks = [Interrupt(update, where), checkpoint]
+        train(model, 3, callbacks, validation_data=epoch_data(9))
+    position = checkpoint.save()
+    assert (position.epoch, position.batches, position.updates) == (*expected, update)
+
+    # Before the first update nothing is saved, and the run's own seed makes its start again.
+    resumed, checkpoint = make_model(seed=99 if update else 0), Checkpoint(run)
+    start = checkpoint.restore(resumed)
+    assert start == position
+    train(resumed, 3, [checkpoint], start)
+    assert_same_state(resumed, uninterrupted)
+    assert [int(path.stem[7:]) for path in run.checkpoints()] == [5, 10, 15]
+
+
+def test_an_interrupted_run_averages_the_same_checkpoints(run, tmp_path):
+    other = Run.create(tmp_path / "other", {})
+    train(make_model(), 3, [Checkpoint(other)])
+    model, checkpoint = make_model(), Checkpoint(run)
+    with pytest.raises(KeyboardInterrupt):
+        train(model, 3, [Interrupt(7), checkpoint])
+    start = checkpoint.save()
+    assert len(run.checkpoints()) == 2  # one of them from within an epoch
+    train(model, 3, [checkpoint], start)
+    average_checkpoints(run, model)
+    expected = make_model()
+    average_checkpoints(other, expected)
+    for ours, theirs in zip(model.get_weights(), expected.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_interrupted_twice_within_one_epoch(run, uninterrupted):
+    for seed, update in [(0, 6), (1, 6), (2, 8)]:
+        model, checkpoint = make_model(seed), Checkpoint(run)
+        with pytest.raises(KeyboardInterrupt):
+            callbacks = [Interrupt(update, "on_train_batch_end"), checkpoint]
+            if seed == 1:  # before the resumed run has done anything
+                callbacks = [Interrupt(update, "on_train_batch_begin"), checkpoint]
+            train(model, 3, callbacks, checkpoint.restore(model))
+        checkpoint.save()
+    model, checkpoint = make_model(3), Checkpoint(run)
+    start = checkpoint.restore(model)
+    assert (start.epoch, start.batches) == (1, 3)
+    train(model, 3, [checkpoint], start)
+    assert_same_state(model, uninterrupted)
+
+
+def test_data_of_unknown_length_are_refused(run):
+    """Keras would count one update too many at their end."""
+    data = epoch_data(0).filter(lambda *_: True)
+    with pytest.raises(ValueError, match="assert_cardinality"):
+        make_model().fit(data, verbose=0, callbacks=[Checkpoint(run)])
+    known = data.apply(tf.data.experimental.assert_cardinality(BATCHES))
+    model = make_model()
+    model.fit(known, verbose=0, callbacks=[Checkpoint(run)])
+    assert int(model.optimizer.iterations) == BATCHES
+
+
+def test_saving_before_training_began_writes_nothing(run):
+    assert Checkpoint(run).save() == Position()
+    assert run.checkpoints() == []
+
+
+def test_only_the_newest_checkpoints_are_kept(run):
+    train(make_model(), 5, [Checkpoint(run, keep=2)])
+    assert [int(path.stem[7:]) for path in run.checkpoints()] == [20, 25]
+    with pytest.raises(ValueError, match="Received: keep=0"):
+        Checkpoint(run, keep=0)
+
+
+def test_an_interrupted_write_leaves_no_half_checkpoint(run, monkeypatch):
+    model = make_model()
+    train(model, 1, [Checkpoint(run)])
+    before = run.checkpoints()[0].read_bytes()
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        save_checkpoint(run.checkpoints()[0], make_model(1), Position())
+    assert [path.read_bytes() for path in run.checkpoints()] == [before]
+
+
+def test_seconds_add_up_over_a_resume(run):
+    model, checkpoint = make_model(), Checkpoint(run)
+    train(model, 1, [checkpoint])
+    start = Checkpoint(run).restore(model)
+    assert start.seconds > 0
+    checkpoint = Checkpoint(run)
+    train(model, 2, [checkpoint], checkpoint.restore(model))
+    assert Checkpoint(run).restore(model).seconds > start.seconds
+
+
+def test_a_checkpoint_of_another_model_is_refused(run):
+    train(make_model(), 1, [Checkpoint(run)])
+    other = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+    other.compile("adam", "mse")
+    before = other.get_weights()
+    for attempt in [
+        lambda: Checkpoint(run).restore(other),
+        lambda: average_checkpoints(run, other),
+    ]:
+        with pytest.raises(RunError, match=r"does not fit this model: expected shape \(4, 3\)"):
+            attempt()
+    np.testing.assert_array_equal(other.get_weights()[0], before[0])
+
+
+def test_bfloat16_weights_survive(tmp_path):
+    def make(seed):
+        keras.utils.set_random_seed(seed)
+        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, dtype="bfloat16")])
+        model.compile("sgd", "mse")
+        return model
+
+    model, copy = make(0), make(1)
+    save_checkpoint(tmp_path / "update-1.npz", model, Position())
+    load_checkpoint(tmp_path / "update-1.npz", copy)
+    assert_same_state(model, copy)
+
+
+def test_average_is_the_mean_of_the_last_checkpoints(run):
+    model, weights = make_model(), []
+
+    class Record(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            weights.append(self.model.get_weights())
+
+    train(model, 4, [Checkpoint(run), Record()])
+    uncompiled = keras.models.clone_model(model)
+    assert len(average_checkpoints(run, uncompiled, last=3)) == 3
+    for ours, *theirs in zip(uncompiled.get_weights(), *weights[-3:], strict=True):
+        np.testing.assert_allclose(ours, np.mean(theirs, axis=0, dtype="float64"), rtol=1e-6)
+    assert average_checkpoints(run.checkpoints()[:1], uncompiled, last=3) == run.checkpoints()[:1]
+    np.testing.assert_array_equal(uncompiled.get_weights()[0], weights[0][0])
+
+
+def test_average_of_nothing_says_so(run):
+    with pytest.raises(RunError, match="no checkpoint to average"):
+        average_checkpoints(run, make_model())
+
+
+def test_stop_after_counts_the_updates_before_a_resume(run, uninterrupted):
+    model, checkpoint = make_model(), Checkpoint(run)
+    train(model, 9, [StopAfter(7), checkpoint], validation_data=epoch_data(9))
+    resumed, checkpoint = make_model(3), Checkpoint(run)
+    start = checkpoint.restore(resumed)
+    assert (start.epoch, start.batches, start.updates) == (1, 2, 7)
+    train(resumed, 9, [StopAfter(15), checkpoint], start)
+    assert_same_state(resumed, uninterrupted)
+    with pytest.raises(ValueError, match="Received: max_updates=15"):
+        train(resumed, 9, [StopAfter(15)])

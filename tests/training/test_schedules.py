@@ -1,0 +1,58 @@
+"""Learning rates by update: the papers' formulas, written out."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_transformer.training import InverseSquareRoot, Noam
+
+
+def rates(schedule, updates):
+    return [float(schedule(update - 1)) for update in updates]  # Keras counts from 0
+
+
+def test_noam_is_the_formula_of_the_paper():
+    updates = [1, 10, 3999, 4000, 4001, 100_000]
+    expected = [512**-0.5 * min(n**-0.5, n * 4000**-1.5) for n in updates]
+    np.testing.assert_allclose(rates(Noam(512, 4000), updates), expected, rtol=1e-6)
+    doubled = rates(Noam(512, 4000, scale=2.0), updates)
+    np.testing.assert_allclose(doubled, 2 * np.array(expected), rtol=1e-6)
+
+
+def test_inverse_square_root_rises_linearly_and_then_falls():
+    updates = np.arange(1, 1001)
+    expected = np.where(updates < 100, 0.3 * updates / 100, 0.3 * np.sqrt(100 / updates))
+    np.testing.assert_allclose(rates(InverseSquareRoot(0.3, 100), updates), expected, rtol=1e-6)
+
+
+def test_the_optimiser_uses_the_first_update_of_the_schedule_first():
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False)])
+    model.layers[0].set_weights([np.zeros((1, 1))])
+    model.compile(keras.optimizers.SGD(InverseSquareRoot(0.5, 5)), "mse")
+    model.train_on_batch(np.ones((1, 1)), np.ones((1, 1)))  # gradient -2
+    assert model.layers[0].get_weights()[0].item() == pytest.approx(2 * 0.5 / 5)
+
+
+@pytest.mark.parametrize("schedule", [InverseSquareRoot(0.3, 7), Noam(64, 7, 2.0)])
+def test_is_serialisable_alone_and_in_an_optimiser(schedule):
+    copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(schedule))
+    assert type(copy) is type(schedule)
+    assert copy.get_config() == schedule.get_config()
+    adam = keras.optimizers.Adam.from_config(keras.optimizers.Adam(schedule).get_config())
+    assert float(adam.learning_rate) == pytest.approx(float(schedule(0)))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [((0, 10), "Received: peak=0"), ((0.1, 0), "Received: warmup_steps=0")],
+)
+def test_bad_arguments_are_named(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        InverseSquareRoot(*arguments)
+
+
+def test_noam_names_bad_arguments_too():
+    with pytest.raises(ValueError, match="Received: warmup_steps=0"):
+        Noam(512, 0)
+    with pytest.raises(ValueError, match="Received: hidden_dim=0"):
+        Noam(0, 10)
