@@ -267,8 +267,8 @@ def train(settings):
         kt.monitoring.SampleTranslations(
             log_dir,
             Translator(model, tokenizer, settings.max_length),
-            valid_text[0],
-            list(map(tokenizer.plain, valid_text[1])),
+            *valid_text,
+            plain=tokenizer.plain,
             tokenize=settings.tokenize,
             lowercase=settings.lowercase,
         ),
@@ -302,7 +302,7 @@ def train(settings):
             "padding_fraction": round(batches.padding_fraction, 4),
         }
     )
-    show_translations(test_text, outputs)
+    show_translations([map(tokenizer.plain, lines) for lines in test_text], outputs)
     print(json.dumps(run.metrics, indent=2))
     print(f"model: {run.model_file}\nlogs: tensorboard --logdir {log_dir}")
 

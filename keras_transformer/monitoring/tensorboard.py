@@ -88,6 +88,8 @@ class SampleTranslations(keras.callbacks.Callback):
         translate: Function from a list of sentences to the list of their translations.
         sources: Validation sentences.
         references: One reference translation each.
+        plain: Function that writes a sentence as `translate` writes its output, for example
+            `tokenizer.plain`; applied to references, and to sources for display.
         count: How many to show, the same ones each time: the first.
         every: Epochs from one translation to the next.
         tokenize: sacreBLEU's tokenizer, for example `"none"` for text that is already split.
@@ -118,6 +120,7 @@ class SampleTranslations(keras.callbacks.Callback):
         translate,
         sources,
         references,
+        plain=str,
         count=10,
         every=1,
         tokenize=None,
@@ -132,7 +135,8 @@ class SampleTranslations(keras.callbacks.Callback):
         self.folder = pathlib.Path(log_dir) / "samples"
         self.translate = translate
         self.sources = list(sources)
-        self.references = list(references)
+        self.references = list(map(plain, references))
+        self.plain = plain
         self.count = count
         self.every = every
         self.tokenize = tokenize
@@ -151,7 +155,8 @@ class SampleTranslations(keras.callbacks.Callback):
             force=True,  # without the warning that the text looks tokenised
         )
         logs["val_bleu"] = bleu.score
-        rows = list(zip(self.sources, self.references, outputs, strict=True))[: self.count]
+        shown = map(self.plain, self.sources)
+        rows = list(zip(shown, self.references, outputs, strict=True))[: self.count]
         self._writer = self._writer or tf.summary.create_file_writer(str(self.folder))
         with self._writer.as_default(int(self.model.optimizer.iterations)):
             tf.summary.text("samples", table(["source", "reference", "output"], rows))

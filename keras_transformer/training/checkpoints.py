@@ -216,7 +216,7 @@ class Checkpoint(keras.callbacks.Callback):
         Nothing is written where there was no update since the last checkpoint.
         """
         position = self.position()
-        if position.updates > self._last.updates:
+        if position != self._last:
             path = self.run.checkpoints_folder / f"update-{position.updates:010d}.npz"
             save_checkpoint(path, self.model, position)
             self._remove_old(newest=path)
@@ -225,7 +225,7 @@ class Checkpoint(keras.callbacks.Callback):
 
     def position(self):
         """The present `Position`."""
-        if self._epoch is None:
+        if self._epoch is None or self._updates() == self._last.updates:
             return self._last
         updates = self._updates()
         batches = updates - self._updates_before

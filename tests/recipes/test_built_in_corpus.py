@@ -320,11 +320,15 @@ def test_english_says_an_before_vowels_and_agrees_in_the_third_person(pairs):
 
 
 def test_adverbs_of_time_fit_the_tense(pairs):
-    """Yesterday is never said with will, nor tomorrow without it."""
+    """Yesterday is never said with will, tomorrow never without it, now only of what is."""
     for english, _ in pairs:
         text = english.lower()
         if "yesterday" in text or "last " in text:
             assert not re.search(r"\b(will|is|are|does|do|am)\b", text), english
+        if re.search(r"every|on sundays", text):
+            assert not re.search(r"\b(am|is|are)\b|\b(was|were|did|will)\b", text), english
+        if re.search(r"\bnow\b|at the moment", text):
+            assert re.search(r"\b(am|is|are)\b", text), english
         if "tomorrow" in text or "next week" in text:
             assert "will" in text, english
 
