@@ -91,11 +91,17 @@ class TransformerConfig:
             "max_sequence_length",
         ):
             value = getattr(self, name)
-            require(isinstance(value, int) and value > 0, f"{name} to be a positive integer", **{name: value})
+            require(
+                isinstance(value, int) and value > 0,
+                f"{name} to be a positive integer",
+                **{name: value},
+            )
         for name in ("dropout", "attention_dropout"):
             value = getattr(self, name)
             require(0 <= value < 1, f"{name} to be at least 0 and below 1", **{name: value})
-        require(self.position in POSITIONS, f"position to be one of {POSITIONS}", position=self.position)
+        require(
+            self.position in POSITIONS, f"position to be one of {POSITIONS}", position=self.position
+        )
         require(
             self.norm in ("layer_norm", "rms_norm"),
             "norm to be 'layer_norm' or 'rms_norm'",

@@ -21,7 +21,7 @@ import sys
 import time
 from pathlib import Path
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's notes on the machine
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's notes on the machine
 
 import keras
 import numpy as np
@@ -347,6 +347,7 @@ def fit(settings, model, batches, valid_batches, checkpoint, callbacks):
             epochs=last,
             validation_data=valid_batches.dataset(),
             callbacks=callbacks,
+            shuffle=False,  # the batches are
             verbose="auto" if sys.stdout.isatty() else 2,
         )
         speeds += history.history.get("target_tokens_per_second", [])
@@ -377,14 +378,19 @@ class Translator:
     def __call__(self, lines):
         """One translation a line; an empty one for an empty line, and for one that is too long."""
         ids = self.tokenizer.encode(lines)
-        wanted = [i for i, row in enumerate(ids) if 0 < len(row) < self.max_length]
+        rooms = np.array([self.room(len(row) + 1) for row in ids])
         outputs = [""] * len(lines)
-        for rows, batch in kt.data.length_batches(
-            [ids[i] for i in wanted], batch_tokens=2048, end_id=self.tokenizer.end_id, max_shapes=12
-        ):
-            generated = self.generator(batch.shape[1])(batch)[: len(rows)]
-            for row, text in zip(rows, self.tokenizer.decode(generated), strict=True):
-                outputs[wanted[row]] = text
+        for room in np.unique(rooms[rooms > 0]).tolist():
+            wanted = np.flatnonzero(rooms == room)
+            for rows, batch in kt.data.length_batches(
+                [ids[i] for i in wanted],
+                batch_tokens=2048,
+                end_id=self.tokenizer.end_id,
+                max_shapes=4,
+            ):
+                texts = self.tokenizer.decode(self.generator(room)(batch)[: len(rows)])
+                for i, text in zip(wanted[rows], texts, strict=True):
+                    outputs[i] = text
         return outputs
 
     def too_long(self, lines):
@@ -392,9 +398,17 @@ class Translator:
         lengths = [len(row) + 1 for row in self.tokenizer.encode(lines)]
         return [(i, n) for i, n in enumerate(lengths) if n > self.max_length]
 
-    def generator(self, width):
-        # Few translations are longer, and each token of room costs memory in the cache.
-        room = min(self.max_length, width + width // 2 + 10)
+    def room(self, tokens):
+        """The most tokens of a translation; 0 for a line that is empty or too long to read.
+
+        Few are longer than this, and each token of room costs memory in the cache. It depends on
+        the line's own length alone, so that other lines do not change a translation.
+        """
+        if tokens == 1 or tokens > self.max_length:
+            return 0
+        return min(self.max_length, 3 * 2 ** max(4, (tokens - 1).bit_length()) // 2)
+
+    def generator(self, room):
         if room not in self.generators:
             self.generators[room] = kt.Generator(
                 self.model,

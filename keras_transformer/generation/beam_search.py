@@ -69,7 +69,7 @@ class BeamSearch:
         finished = sequence, ops.full((batch, beams), NEVER)
         open_beams = self._extend(logits, score, sequence, 0, end_id)
         finished = self._collect(finished, open_beams, 1)
-        sequence, score, parent = self._keep_open(open_beams)
+        sequence, score, _ = self._keep_open(open_beams)
         # The slot, among those of its step, of each earlier token of each hypothesis.
         slots = ops.zeros((batch, beams, max_new_tokens), dtype="int32")
 
@@ -121,7 +121,7 @@ class BeamSearch:
         return sequence, score, token == end_id, parent
 
     def _collect(self, finished, candidates, n):
-        """The best `beams` of the finished hypotheses and the candidates that end with `n` tokens."""
+        """The best `beams` of the finished hypotheses and of the candidates that end here."""
         sequence, score, ended, _ = candidates
         # An end counts only among the best `beams`, where an open hypothesis would have to be.
         ended = ops.logical_and(ended, ops.arange(self.candidates) < self.beams)

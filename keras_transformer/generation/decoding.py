@@ -38,7 +38,9 @@ class CachedDecoding:
         if last:
             # All but the last token only fill the cache: a compiler drops their logits.
             _, state = self._run(self.prompt[:, :last], state, 0, ops.arange(last)[None])
-        logits, state = self._run(self.prompt[:, last:], state, last, ops.full((1, 1), last, dtype="int32"))
+        logits, state = self._run(
+            self.prompt[:, last:], state, last, ops.full((1, 1), last, dtype="int32")
+        )
         return logits[:, 0], state
 
     def step(self, i, token_ids, state, visible=None):
@@ -56,8 +58,6 @@ class CachedDecoding:
 
     def _run(self, token_ids, state, index, slots, visible=None):
         positions = slots - self.starts  # (1|B, T)
-        with CacheScope(
-            state, index, self.length, positions, self.key_positions, visible
-        ) as scope:
+        with CacheScope(state, index, self.length, positions, self.key_positions, visible) as scope:
             logits = self.decode(token_ids)
         return ops.cast(logits, "float32"), scope.state

@@ -50,9 +50,7 @@ class Generator:
     (2, 6)
     """
 
-    def __init__(
-        self, model, end_id, start_id=None, pad_id=0, max_new_tokens=64, sampler="greedy"
-    ):
+    def __init__(self, model, end_id, start_id=None, pad_id=0, max_new_tokens=64, sampler="greedy"):
         require(max_new_tokens > 0, "max_new_tokens to be positive", max_new_tokens=max_new_tokens)
         require(
             sampler == "greedy" or hasattr(sampler, "generate"),
@@ -83,7 +81,7 @@ class Generator:
         ids, lengths = pad_rows(ids, self.pad_id)
         if not self.encoder:
             require(lengths.min(initial=1) > 0, "prompts of at least one token", lengths=lengths)
-            self._check_length(ids.shape[1] + self.max_new_tokens - 1)
+        self._check_length(self.max_new_tokens + (0 if self.encoder else ids.shape[1] - 1))
         random = self.sampler.draw(self.max_new_tokens, len(ids))
         sequences, scores = self._generate(ids, lengths, random)
         sequences, scores = ops.convert_to_numpy(sequences), ops.convert_to_numpy(scores)
@@ -112,9 +110,7 @@ class Generator:
         return self._search(decode, prompt, starts, random)
 
     def _search(self, decode, prompt, starts, random):
-        decoding = CachedDecoding(
-            decode, prompt, starts, self.max_new_tokens, self.sampler.width()
-        )
+        decoding = CachedDecoding(decode, prompt, starts, self.max_new_tokens, self.sampler.width())
         return self.sampler.generate(
             decoding, self.max_new_tokens, self.end_id, self.pad_id, random
         )
@@ -156,7 +152,7 @@ def pad_rows(rows, pad_id):
 
 
 def append_rows(ids, lengths, sequences, pad_id):
-    """`(B, n, T + L)`: each row of `ids (B, T)` without its padding, then its `sequences (B, n, L)`."""
+    """`(B, n, T + L)`: rows of `ids (B, T)` without padding, then their `sequences (B, n, L)`."""
     batch, count, new = sequences.shape
     rows = np.full((batch, count, ids.shape[1] + new), pad_id, "int32")
     for row, prompt, length, sequence in zip(rows, ids, lengths, sequences, strict=True):

@@ -21,7 +21,7 @@ class Sampler:
         return 1
 
     def generate(self, decoding, max_new_tokens, end_id, pad_id, uniform):
-        """`(sequences (B, 1, L), scores (B, 1))`: new tokens, and the sum of their log-probabilities."""
+        """`(sequences (B, 1, L), scores (B, 1))`: new tokens and their log-probability."""
         logits, state = decoding.read_prompt()
         token = self.choose(logits, uniform[0])  # (B,)
         score = log_probability(logits, token)  # (B,)
@@ -98,20 +98,24 @@ class RandomSampler(Sampler):
         return np.random.default_rng(self.seed).random((max_new_tokens, batch), "float32")
 
     def choose(self, logits, uniform):
-        logits = ops.convert_to_tensor(logits) / self.temperature
-        if self.top_k is not None and self.top_k < logits.shape[-1]:
-            smallest = ops.top_k(logits, self.top_k)[0][:, -1:]  # (B, 1)
-            logits = ops.where(logits < smallest, -np.inf, logits)
-        probability, token = ops.top_k(ops.softmax(logits), logits.shape[-1])  # (B, V)
-        before = ops.cumsum(probability, axis=-1) - probability  # of all more probable tokens
+        probability = ops.softmax(ops.convert_to_tensor(logits) / self.temperature)  # (B, V)
+        if self.top_k is None and self.top_p is None:
+            return draw(probability, uniform)
+        size = probability.shape[-1]
+        probability, token = ops.top_k(probability, min(self.top_k or size, size))  # sorted
         if self.top_p is not None:
-            probability = ops.where(before < self.top_p, probability, 0.0)
-        # Inverse transform: the token in whose share of [0, total) the random number falls.
-        cumulative = ops.cumsum(probability, axis=-1)
-        chosen = ops.sum(
-            ops.cast(cumulative <= uniform[:, None] * cumulative[:, -1:], "int32"), axis=-1
-        )
+            cumulative = ops.cumsum(probability, axis=-1)
+            before = cumulative - probability  # of all more probable tokens
+            probability = ops.where(before < self.top_p * cumulative[:, -1:], probability, 0.0)
+        chosen = draw(probability, uniform)
         return ops.cast(ops.take_along_axis(token, chosen[:, None], axis=-1)[:, 0], "int32")
+
+
+def draw(probability, uniform):
+    """The index `(B,)` in whose share of `probability (B, V)` the number `uniform (B,)` falls."""
+    cumulative = ops.cumsum(probability, axis=-1)
+    below = cumulative <= uniform[:, None] * cumulative[:, -1:]
+    return ops.sum(ops.cast(below, "int32"), axis=-1)
 
 
 def log_probability(logits, token):

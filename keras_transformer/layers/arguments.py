@@ -11,9 +11,9 @@ def serialize_arguments(layer, *names):
 def require(condition, expectation, **received):
     """Raises a ValueError in Keras' style unless `condition` holds.
 
-    >>> require(8 % 3 == 0, "hidden_dim to be a multiple of num_heads", hidden_dim=8, num_heads=3)
+    >>> require(8 % 3 == 0, "num_heads to divide hidden_dim", hidden_dim=8, num_heads=3)
     Traceback (most recent call last):
-    ValueError: Expected hidden_dim to be a multiple of num_heads. Received: hidden_dim=8, num_heads=3
+    ValueError: Expected num_heads to divide hidden_dim. Received: hidden_dim=8, num_heads=3
     """
     if not condition:
         values = ", ".join(f"{name}={value!r}" for name, value in received.items())

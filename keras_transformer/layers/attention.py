@@ -5,7 +5,8 @@ from keras import ops
 from keras.src.backend import get_keras_mask, nn  # ops.softmax warns where S is 1
 
 from keras_transformer.layers.arguments import require, serialize_arguments
-from keras_transformer.layers.rotary_embedding import RotaryEmbedding
+from keras_transformer.layers.projection import projection
+from keras_transformer.layers.rotary_embedding import rotary_embedding
 from keras_transformer.scopes import AttentionScope, CacheScope
 
 # Low enough to vanish in a softmax, high enough that a row of nothing else stays finite.
@@ -18,7 +19,7 @@ def heads_first(x):
 
 
 def combine_masks(query, key, attention_mask=None, mask=None):
-    """One `(B|1, T|1, S)` mask, or None, from an `attention_mask (B|1, T, S)` and a `mask (B, S)`."""
+    """One mask `(B|1, T|1, S)`, or None, of `attention_mask (B|1, T, S)` and `mask (B, S)`."""
     batch, length, size = query.shape[0], query.shape[2], key.shape[2]
     check_shape("attention_mask", attention_mask, (batch, length, size))
     check_shape("mask", mask, (batch, size))
@@ -30,17 +31,13 @@ def combine_masks(query, key, attention_mask=None, mask=None):
 
 def check_shape(name, mask, expected):
     """Raises unless every known dimension of `mask` is as expected, or 1 to broadcast."""
-    received = None if mask is None else tuple(mask.shape)
-    require(
-        mask is None
-        or len(received) == len(expected)
-        and all(
+    if mask is not None:
+        shape = tuple(mask.shape)
+        fits = len(shape) == len(expected) and all(
             want is None or have in (None, 1, want)
-            for have, want in zip(received, expected, strict=True)
-        ),
-        f"{name} of shape {expected}",
-        shape=received,
-    )
+            for have, want in zip(shape, expected, strict=True)
+        )
+        require(fits, f"{name} of shape {expected}", shape=shape)
 
 
 class MultiHeadAttention(keras.layers.Layer):
@@ -72,7 +69,7 @@ class MultiHeadAttention(keras.layers.Layer):
         self.num_heads = num_heads
         self.key_dim = key_dim
         self.num_key_value_heads = key_value_heads
-        self.rotary = RotaryEmbedding.from_config(rotary["config"]) if isinstance(rotary, dict) else rotary
+        self.rotary = rotary_embedding(rotary)
         self.attention_dropout = attention_dropout
         self.use_bias = use_bias
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
@@ -88,8 +85,8 @@ class MultiHeadAttention(keras.layers.Layer):
         )
         self.head_dim = self.key_dim or hidden_dim // self.num_heads
         self.rotate = self.rotary or (lambda heads: heads)
-        self.output_projection = self._dense(
-            hidden_dim, "output", (None, None, self.num_heads * self.head_dim)
+        self.output_projection = projection(
+            self, hidden_dim, "output", (None, None, self.num_heads * self.head_dim)
         )
         self.dropout_layer = keras.layers.Dropout(
             self.attention_dropout, name="dropout", dtype=self.dtype_policy
@@ -116,19 +113,10 @@ class MultiHeadAttention(keras.layers.Layer):
         weights = self.dropout_layer(ops.cast(weights, value.dtype))
         x = ops.matmul(ops.reshape(weights, (*rows, ops.shape(key)[2])), value)
         x = ops.reshape(x, (-1, self.num_heads, length, self.head_dim))  # (B, N, T, H)
-        x = ops.reshape(ops.transpose(x, (0, 2, 1, 3)), (-1, length, self.num_heads * self.head_dim))
-        return self.output_projection(x)  # (B, T, D)
-
-    def _dense(self, units, name, input_shape):
-        layer = keras.layers.Dense(
-            units,
-            use_bias=self.use_bias,
-            kernel_initializer=keras.initializers.get(self.kernel_initializer).clone(),
-            dtype=self.dtype_policy,
-            name=name,
+        x = ops.reshape(
+            ops.transpose(x, (0, 2, 1, 3)), (-1, length, self.num_heads * self.head_dim)
         )
-        layer.build(input_shape)
-        return layer
+        return self.output_projection(x)  # (B, T, D)
 
     def get_config(self):
         return super().get_config() | serialize_arguments(
@@ -183,7 +171,9 @@ class MultiHeadSelfAttention(MultiHeadAttention):
     def build(self, input_shape):
         super().build(input_shape)
         heads = self.num_heads + 2 * self.num_key_value_heads
-        self.query_key_value = self._dense(heads * self.head_dim, "query_key_value", input_shape)
+        self.query_key_value = projection(
+            self, heads * self.head_dim, "query_key_value", input_shape
+        )
 
     def call(self, x, attention_mask=None, mask=None):
         query, key, value = self.project(x)
@@ -244,9 +234,9 @@ class MultiHeadCrossAttention(MultiHeadAttention):
     def build(self, x_shape, memory_shape):
         super().build(x_shape)
         require(self.rotary is None, "no rotary positions in cross-attention", rotary=self.rotary)
-        self.query = self._dense(self.num_heads * self.head_dim, "query", x_shape)
-        self.key_value = self._dense(
-            2 * self.num_key_value_heads * self.head_dim, "key_value", memory_shape
+        self.query = projection(self, self.num_heads * self.head_dim, "query", x_shape)
+        self.key_value = projection(
+            self, 2 * self.num_key_value_heads * self.head_dim, "key_value", memory_shape
         )
 
     def call(self, x, memory, memory_mask=None):

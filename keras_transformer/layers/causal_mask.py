@@ -42,7 +42,9 @@ class CausalMask(keras.layers.Layer):
 
     def __init__(self, window=None, **kwargs):
         super().__init__(**kwargs)
-        require(window is None or window > 0, "window to be a positive number or None", window=window)
+        require(
+            window is None or window > 0, "window to be a positive number or None", window=window
+        )
         self.window = window
         self.supports_masking = True
 

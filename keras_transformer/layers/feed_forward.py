@@ -3,6 +3,7 @@
 import keras
 
 from keras_transformer.layers.arguments import require, serialize_arguments
+from keras_transformer.layers.projection import projection
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -63,7 +64,9 @@ class FeedForward(keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         require(
-            intermediate_dim > 0, "intermediate_dim to be positive", intermediate_dim=intermediate_dim
+            intermediate_dim > 0,
+            "intermediate_dim to be positive",
+            intermediate_dim=intermediate_dim,
         )
         self.intermediate_dim = intermediate_dim
         self.activation = activation_function(activation)
@@ -76,30 +79,24 @@ class FeedForward(keras.layers.Layer):
     def build(self, input_shape):
         self.nonlinearity = self.activated_gate if self.gated else self.activation
         width = self.intermediate_dim * (2 if self.gated else 1)
-        self.expand = self._dense(width, "expand", input_shape)
-        self.contract = self._dense(
-            input_shape[-1], "contract", (*input_shape[:-1], self.intermediate_dim)
+        self.expand = projection(self, width, "expand", input_shape)
+        self.contract = projection(
+            self, input_shape[-1], "contract", (*input_shape[:-1], self.intermediate_dim)
         )
-        self.dropout_layer = keras.layers.Dropout(self.dropout, name="dropout", dtype=self.dtype_policy)
+        self.dropout_layer = keras.layers.Dropout(
+            self.dropout, name="dropout", dtype=self.dtype_policy
+        )
 
     def call(self, x, training=None):
         x = self.nonlinearity(self.expand(x))  # (B, T, F)
         return self.contract(self.dropout_layer(x, training=training))  # (B, T, D)
 
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
     def activated_gate(self, x):
         x, gate = keras.ops.split(x, 2, axis=-1)  # (B, T, F)
         return self.activation(x) * gate
-
-    def _dense(self, units, name, input_shape):
-        layer = keras.layers.Dense(
-            units,
-            use_bias=self.use_bias,
-            kernel_initializer=keras.initializers.get(self.kernel_initializer).clone(),
-            dtype=self.dtype_policy,
-            name=name,
-        )
-        layer.build(input_shape)
-        return layer
 
     def get_config(self):
         return super().get_config() | serialize_arguments(

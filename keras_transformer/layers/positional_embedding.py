@@ -100,14 +100,16 @@ class PositionalEmbedding(keras.layers.Layer):
 
     def build(self, input_shape):
         def table(rows, name):
-            return self.add_weight(
-                shape=(rows, self.hidden_dim), initializer=self.embeddings_initializer, name=name
-            )
+            # A clone: an initializer keeps the seed it drew, and both tables would begin alike.
+            initializer = self.embeddings_initializer.clone()
+            return self.add_weight((rows, self.hidden_dim), initializer, name=name)
 
         self.embeddings = table(self.vocabulary_size, "embeddings")
         if self.kind == "learned":
             self.position_embeddings = table(self.max_sequence_length, "position_embeddings")
-        self.dropout_layer = keras.layers.Dropout(self.dropout, name="dropout", dtype=self.dtype_policy)
+        self.dropout_layer = keras.layers.Dropout(
+            self.dropout, name="dropout", dtype=self.dtype_policy
+        )
 
     def call(self, token_ids, reverse=False, training=None):
         if reverse:

@@ -39,13 +39,16 @@ class RotaryEmbedding(keras.layers.Layer):
     """
 
     def __init__(self, base=10000, **kwargs):
-        super().__init__(**kwargs)
+        # Queries and keys keep the precision of the layer they come from.
+        super().__init__(autocast=False, **kwargs)
         self.base = base
         self.supports_masking = True
 
     def build(self, input_shape):
         require(
-            input_shape[-1] % 2 == 0, "an even head size for rotary positions", key_dim=input_shape[-1]
+            input_shape[-1] % 2 == 0,
+            "an even head size for rotary positions",
+            key_dim=input_shape[-1],
         )
 
     def call(self, x):
@@ -61,3 +64,10 @@ class RotaryEmbedding(keras.layers.Layer):
 
     def get_config(self):
         return super().get_config() | serialize_arguments(self, "base")
+
+
+def rotary_embedding(argument):
+    """The `RotaryEmbedding` that a layer was given: the layer itself, its saved config, or None."""
+    return (
+        keras.saving.deserialize_keras_object(argument) if isinstance(argument, dict) else argument
+    )

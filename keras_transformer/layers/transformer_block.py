@@ -6,7 +6,7 @@ from keras_transformer.layers.arguments import require, serialize_arguments
 from keras_transformer.layers.attention import MultiHeadSelfAttention
 from keras_transformer.layers.feed_forward import FeedForward, activation_function
 from keras_transformer.layers.residual import residual
-from keras_transformer.layers.rotary_embedding import RotaryEmbedding
+from keras_transformer.layers.rotary_embedding import rotary_embedding
 
 NORMS = {"layer_norm": keras.layers.LayerNormalization, "rms_norm": keras.layers.RMSNormalization}
 
@@ -47,7 +47,7 @@ class TransformerBlock(keras.layers.Layer):
         self.normalize_first = normalize_first
         self.num_key_value_heads = num_key_value_heads
         self.key_dim = key_dim
-        self.rotary = RotaryEmbedding.from_config(rotary["config"]) if isinstance(rotary, dict) else rotary
+        self.rotary = rotary_embedding(rotary)
         self.attention_dropout = attention_dropout
         self.gated = gated
         self.norm = norm

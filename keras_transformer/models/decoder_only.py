@@ -31,6 +31,8 @@ def decoder_only(config):
     embedding = parts.token_embedding(config)
     x = embedding(token_ids)  # (B, T, D)
     for i in range(config.num_layers):
-        x = parts.block(DecoderBlock, config, f"decoder_block_{i}", window=config.window)(x, mask=mask)
+        x = parts.block(DecoderBlock, config, f"decoder_block_{i}", window=config.window)(
+            x, mask=mask
+        )
     x = parts.close_stack(config, x, "decoder_norm")
     return keras.Model(token_ids, parts.logits(config, x, embedding), name="decoder_only")

@@ -51,6 +51,8 @@ def encode(config, x, mask):
 def decode(config, x, memory, mask, memory_mask):
     """The decoder's blocks, `(B, T, D) -> (B, T, D)`."""
     for i in range(config.num_layers):
-        decoder_block = parts.block(DecoderBlock, config, f"decoder_block_{i}", window=config.window)
+        decoder_block = parts.block(
+            DecoderBlock, config, f"decoder_block_{i}", window=config.window
+        )
         x = decoder_block(x, memory, mask=mask, memory_mask=memory_mask)
     return parts.close_stack(config, x, "decoder_norm")

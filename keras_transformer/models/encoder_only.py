@@ -38,9 +38,7 @@ def encoder_only(config):
     if config.pooler:
         pooler = keras.layers.Dense(config.hidden_dim, activation="tanh", name="pooled_output")
         outputs.append(pooler(x[:, 0]))  # (B, D)
-    return keras.Model(
-        list(inputs.values()), outputs if config.pooler else x, name="encoder_only"
-    )
+    return keras.Model(list(inputs.values()), outputs if config.pooler else x, name="encoder_only")
 
 
 def embed(config, inputs):

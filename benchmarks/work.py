@@ -1,0 +1,138 @@
+"""What every benchmark shares: the sizes, the peers, and how a process reports."""
+
+import json
+import os
+import resource
+import statistics
+import sys
+import time
+from typing import NamedTuple
+
+
+class Size(NamedTuple):
+    """A model, and the batch of random ids that it works on."""
+
+    num_layers: int
+    hidden_dim: int
+    intermediate_dim: int
+    num_heads: int
+    vocabulary_size: int
+    batch: int
+    length: int
+
+
+class Task(NamedTuple):
+    """Generation of exactly `new_tokens` a row from a prompt or source of `size.length` tokens."""
+
+    size: Size
+    new_tokens: int
+    beams: int = 1
+    decoder_only: bool = False
+
+
+SIZES = {
+    "tiny": Size(4, 128, 256, 4, 10_000, batch=128, length=32),
+    "base": Size(6, 512, 2048, 8, 32_000, batch=16, length=64),
+}
+TRANSLATION = Size(6, 512, 2048, 8, 32_000, batch=32, length=32)
+GPT2 = Size(12, 768, 3072, 12, 50_257, batch=1, length=32)
+TASKS = {
+    "mt-greedy": Task(TRANSLATION, new_tokens=32),
+    "mt-beam5": Task(TRANSLATION, new_tokens=32, beams=5),
+    "gpt2-b1": Task(GPT2, new_tokens=96, decoder_only=True),
+    "gpt2-b8": Task(GPT2._replace(batch=8), new_tokens=96, decoder_only=True),
+}
+PRECISIONS = ("float32", "bfloat16")
+# `-tf` and `-jax` name the Keras backend; `hf` is Hugging Face transformers on PyTorch.
+TRAINING_PEERS = ("ours-tf", "ours-jax", "kerashub-tf", "kerashub-jax", "torch", "hf")
+DECODING_PEERS = ("ours-tf", "ours-jax", "kerashub-tf", "hf", "ctranslate2")
+
+PAD, START, END = 0, 2, 3  # smaller than any random id
+MAX_LENGTH = 512  # rows of learned position tables
+
+
+def random_ids(rng, size, extra=0):
+    """`(batch, length + extra)` int32 ids of tokens that are not special."""
+    # Marian converted to CTranslate2 loses the last id: nobody uses it.
+    shape = size.batch, size.length + extra
+    return rng.integers(5, size.vocabulary_size - 1, shape).astype("int32")
+
+
+def use_keras(peer, policy):
+    """Imports Keras on the backend that ends the peer's name."""
+    os.environ["KERAS_BACKEND"] = "jax" if peer.endswith("-jax") else "tensorflow"
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
+    import keras
+
+    keras.config.set_dtype_policy(policy)
+    return keras
+
+
+def use_torch():
+    import torch
+
+    torch.set_num_threads(os.cpu_count())
+    return torch
+
+
+def our_translator(size, dropout=0.1):
+    import keras_transformer as kt
+
+    return kt.models.encoder_decoder(
+        kt.TransformerConfig(
+            vocabulary_size=size.vocabulary_size,
+            num_layers=size.num_layers,
+            num_heads=size.num_heads,
+            hidden_dim=size.hidden_dim,
+            intermediate_dim=size.intermediate_dim,
+            max_sequence_length=MAX_LENGTH,
+            dropout=dropout,
+        )
+    )
+
+
+def marian(size):
+    """Hugging Face's encoder-decoder of that size, with random weights."""
+    from transformers import MarianConfig, MarianMTModel
+
+    config = MarianConfig(
+        vocab_size=size.vocabulary_size,
+        d_model=size.hidden_dim,
+        encoder_layers=size.num_layers,
+        decoder_layers=size.num_layers,
+        encoder_attention_heads=size.num_heads,
+        decoder_attention_heads=size.num_heads,
+        encoder_ffn_dim=size.intermediate_dim,
+        decoder_ffn_dim=size.intermediate_dim,
+        max_position_embeddings=MAX_LENGTH,
+        dropout=0.1,
+        scale_embedding=True,
+        pad_token_id=PAD,
+        decoder_start_token_id=START,
+        eos_token_id=END,
+    )
+    return MarianMTModel(config)
+
+
+def count_parameters(model):
+    """Trainable numbers of a Keras or a PyTorch model."""
+    if hasattr(model, "count_params"):
+        return model.count_params()
+    return sum(p.numel() for p in model.parameters())
+
+
+def median_seconds(work, repeats, warm_up):
+    """Median time of `work()`, after a few calls that compile and fill caches."""
+    seconds = []
+    for _ in range(warm_up + repeats):
+        start = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - start)
+    return statistics.median(seconds[warm_up:])
+
+
+def report(measured):
+    """Prints what a process has measured, with its peak memory, as one line of JSON."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS, else KiB
+    megabytes = peak / 2**20 if sys.platform == "darwin" else peak / 2**10
+    print(json.dumps({**measured, "peak_mib": round(megabytes)}), flush=True)

@@ -1,0 +1,253 @@
+"""Blocks: order of norms, masks of both kinds, permutations."""
+
+import keras
+import numpy as np
+import pytest
+from tiny import BACKEND, numpy, random_array, randomize
+
+import keras_transformer as kt
+
+B, T, S, D = 2, 5, 7, 8
+X, MEMORY = random_array(B, T, D), random_array(B, S, D, seed=1)
+MASK = np.array([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]], bool)
+MEMORY_MASK = np.arange(S) < np.array([[S], [3]])
+
+
+def with_mask(x, mask):
+    x = keras.ops.convert_to_tensor(x)
+    keras.src.backend.set_keras_mask(x, keras.ops.convert_to_tensor(mask))
+    return x
+
+
+def implicit_mask(x):
+    mask = keras.src.backend.get_keras_mask(x)
+    return None if mask is None else numpy(mask)
+
+
+def block(layer_class, *inputs, **kwargs):
+    layer = layer_class(2, 16, **kwargs)
+    layer.build(*(x.shape for x in inputs))
+    return randomize(layer)
+
+
+@pytest.mark.parametrize("normalize_first", [True, False])
+def test_the_order_of_norm_sublayer_and_residual(normalize_first):
+    layer = block(kt.DecoderBlock, X, MEMORY, normalize_first=normalize_first)
+    x = keras.ops.convert_to_tensor(X)
+    causal = np.tril(np.ones((1, T, T), bool))
+    for sublayer, norm in (
+        (lambda x: layer.self_attention(x, attention_mask=causal), layer.self_attention_norm),
+        (lambda x: layer.cross_attention(x, MEMORY), layer.cross_attention_norm),
+        (layer.feed_forward, layer.feed_forward_norm),
+    ):
+        x = x + sublayer(norm(x)) if normalize_first else norm(x + sublayer(x))
+    np.testing.assert_allclose(numpy(layer(X, MEMORY)), numpy(x), atol=1e-5)
+
+
+@pytest.mark.parametrize("gated", [True, False])
+def test_feed_forward_is_two_maps_and_a_nonlinearity(gated):
+    layer = kt.FeedForward(16, activation="silu", gated=gated)
+    layer.build(X.shape)
+    w1, b1, w2, b2 = randomize(layer).get_weights()
+    x = X @ w1 + b1
+    x, gate = (x[..., :16], x[..., 16:]) if gated else (x, 1)
+    expected = (x / (1 + np.exp(-x)) * gate) @ w2 + b2
+    np.testing.assert_allclose(numpy(layer(X)), expected, atol=1e-4)
+
+
+def test_gelu_tanh_is_gpt2s_formula():
+    x = np.linspace(-3, 3, 13).astype("float32")
+    found = numpy(kt.FeedForward(4, activation="gelu_tanh").activation(x))
+    expected = 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    exact = numpy(kt.FeedForward(4, activation="gelu").activation(x))
+    assert 1e-5 < np.abs(found - exact).max() < 1e-2
+
+
+def test_rms_norm_and_layer_norm_are_the_ones_asked_for():
+    for norm, expected in (
+        ("layer_norm", keras.layers.LayerNormalization),
+        ("rms_norm", keras.layers.RMSNormalization),
+    ):
+        layer = kt.DecoderBlock(2, 16, norm=norm, layer_norm_epsilon=0.5)
+        layer(X, MEMORY)
+        for name in ("self_attention_norm", "cross_attention_norm", "feed_forward_norm"):
+            assert type(getattr(layer, name)) is expected
+            assert getattr(layer, name).epsilon == 0.5
+
+
+def test_without_biases_only_norms_have_vectors():
+    layer = block(kt.DecoderBlock, X, MEMORY, use_bias=False)
+    assert {w.path.split("/")[-2] for w in layer.weights if len(w.shape) == 1} == {
+        "self_attention_norm",
+        "cross_attention_norm",
+        "feed_forward_norm",
+    }
+
+
+def test_kernels_of_one_shape_do_not_start_equal():
+    layer = kt.EncoderBlock(2, 8, gated=False, kernel_initializer="glorot_uniform")
+    layer.build((B, T, D))
+    kernels = [numpy(w) for w in layer.weights if w.shape == (D, D)]
+    assert len(kernels) == 3
+    assert not np.allclose(kernels[0], kernels[1]) and not np.allclose(kernels[1], kernels[2])
+
+
+def test_an_encoder_without_positions_is_permutation_equivariant():
+    embedding = kt.PositionalEmbedding(11, D, kind=None)
+    blocks = [block(kt.EncoderBlock, X, normalize_first=first) for first in (True, False)]
+
+    def encode(ids):
+        x = embedding(ids)
+        for each in blocks:
+            x = each(x)
+        return numpy(x)
+
+    ids, order = np.array([[3, 4, 5, 6, 7], [9, 9, 1, 2, 0]]), [4, 2, 0, 1, 3]
+    np.testing.assert_allclose(encode(ids[:, order]), encode(ids)[:, order], atol=1e-5)
+    embedding = kt.PositionalEmbedding(11, D)  # and with positions it is not
+    assert np.abs(encode(ids[:, order]) - encode(ids)[:, order]).max() > 0.1
+
+
+@pytest.mark.parametrize("explicit", [True, False])
+@pytest.mark.parametrize(
+    "layer_class", [kt.EncoderBlock, kt.DecoderBlock, kt.MultiHeadSelfAttention]
+)
+def test_padding_is_not_looked_at(layer_class, explicit):
+    layer = layer_class(2) if layer_class is kt.MultiHeadSelfAttention else layer_class(2, 16)
+    changed = np.where(MASK[..., None], X, 100.0).astype("float32")
+    found, expected = (
+        numpy(layer(x, mask=MASK) if explicit else layer(with_mask(x, MASK)))
+        for x in (changed, X)
+    )
+    np.testing.assert_allclose(found[MASK], expected[MASK], atol=1e-5)
+    if layer_class is not kt.DecoderBlock:  # there causality hides what lies right
+        assert np.abs(numpy(layer(changed))[MASK] - expected[MASK]).max() > 0.01
+
+
+@pytest.mark.parametrize("explicit", [True, False])
+def test_left_padding_is_not_looked_at_by_a_decoder(explicit):
+    layer, mask = block(kt.DecoderBlock, X), MASK[:, ::-1].copy()
+    changed = np.where(mask[..., None], X, 100.0).astype("float32")
+    found, expected = (
+        numpy(layer(x, mask=mask) if explicit else layer(with_mask(x, mask)))
+        for x in (changed, X)
+    )
+    np.testing.assert_allclose(found[mask], expected[mask], atol=1e-5)
+
+
+@pytest.mark.parametrize("explicit", [True, False])
+@pytest.mark.parametrize("layer_class", [kt.DecoderBlock, kt.MultiHeadCrossAttention])
+def test_padding_of_the_memory_is_not_looked_at(layer_class, explicit):
+    layer = layer_class(2) if layer_class is kt.MultiHeadCrossAttention else layer_class(2, 16)
+    changed = np.where(MEMORY_MASK[..., None], MEMORY, 100.0).astype("float32")
+    found, expected = (
+        numpy(
+            layer(X, memory, memory_mask=MEMORY_MASK)
+            if explicit
+            else layer(X, with_mask(memory, MEMORY_MASK))
+        )
+        for memory in (changed, MEMORY)
+    )
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert np.abs(numpy(layer(X, changed)) - expected).max() > 0.01
+
+
+@pytest.mark.parametrize("normalize_first", [True, False])
+def test_implicit_masks_stay_on_the_callers_tensors_and_reach_the_output(normalize_first):
+    encoder = kt.EncoderBlock(2, 16, normalize_first=normalize_first)
+    decoder = kt.DecoderBlock(2, 16, normalize_first=normalize_first)
+    x, memory = with_mask(X, MASK), with_mask(MEMORY, MEMORY_MASK)
+    for layer, inputs in (
+        (encoder, (x,)),
+        (decoder, (x,)),
+        (kt.DecoderBlock(2, 16), (x, memory)),
+        (kt.MultiHeadSelfAttention(2), (x,)),
+        (kt.MultiHeadCrossAttention(2), (x, memory)),
+        (kt.FeedForward(16), (x,)),
+    ):
+        np.testing.assert_array_equal(implicit_mask(layer(*inputs)), MASK)
+        np.testing.assert_array_equal(implicit_mask(x), MASK)
+        np.testing.assert_array_equal(implicit_mask(memory), MEMORY_MASK)
+    assert implicit_mask(kt.CausalMask()(x)) is None  # a (1, T, S) mask is no padding mask
+
+
+@pytest.mark.parametrize("normalize_first", [True, False])
+@pytest.mark.parametrize("rotary", [False, True])
+def test_changing_a_token_leaves_earlier_outputs_bit_equal(normalize_first, rotary):
+    layer = block(
+        kt.DecoderBlock,
+        X,
+        normalize_first=normalize_first,
+        rotary=kt.RotaryEmbedding() if rotary else None,
+    )
+    before = numpy(layer(X))
+    for t in range(T):
+        changed = X.copy()
+        changed[:, t] += 1
+        after = numpy(layer(changed))
+        np.testing.assert_array_equal(after[:, :t], before[:, :t])
+        assert (np.abs(after - before)[:, t:].max(axis=-1) > 0).all()  # and reaches later ones
+
+
+def test_a_window_hides_what_lies_further_back():
+    window = 3
+    layer = block(kt.DecoderBlock, X, window=window)
+    before = numpy(layer(X))
+    for t in range(T):
+        changed = X.copy()
+        changed[:, t] += 1
+        difference = np.abs(numpy(layer(changed)) - before).max(axis=(0, 2))
+        assert [t <= query < t + window for query in range(T)] == (difference > 0).tolist()
+
+
+def test_causal_mask():
+    mask = numpy(kt.CausalMask(window=2)(X, mask=MASK))
+    t, s = np.mgrid[:T, :T]
+    np.testing.assert_array_equal(mask, ((s <= t) & (t - s < 2)) & MASK[:, None])
+
+
+WRONG = {"mask": (B, T + 1), "memory_mask": (B, S + 1)}
+
+
+@pytest.mark.parametrize("shape", [(B, T + 1), (3, T), (B, T, T), (T,)])
+@pytest.mark.parametrize("layer_class", [kt.EncoderBlock, kt.DecoderBlock, kt.CausalMask])
+def test_a_mask_of_a_wrong_shape_is_refused(layer_class, shape):
+    layer = kt.CausalMask() if layer_class is kt.CausalMask else layer_class(2, 16)
+    with pytest.raises(ValueError, match=r"Expected mask of shape \(2, 5\)"):
+        layer(X, mask=np.ones(shape, bool))
+
+
+def test_a_memory_mask_of_a_wrong_shape_is_refused():
+    with pytest.raises(ValueError, match=r"Expected mask of shape \(2, 7\)"):
+        kt.DecoderBlock(2, 16)(X, MEMORY, memory_mask=np.ones((B, T), bool))
+
+
+@pytest.mark.parametrize("layer_class", [kt.EncoderBlock, kt.DecoderBlock])
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"num_heads": 3}, "hidden_dim to be a multiple of num_heads"),
+        ({"num_key_value_heads": 3}, "num_key_value_heads to divide num_heads"),
+        ({"norm": "batch_norm"}, "norm to be one of .*norm='batch_norm'"),
+        ({"intermediate_dim": 0}, "intermediate_dim to be positive"),
+        ({"key_dim": 3, "rotary": kt.RotaryEmbedding()}, "an even head size"),
+    ],
+)
+def test_errors(layer_class, arguments, message):
+    with pytest.raises(ValueError, match=f"Expected .*{message}"):
+        layer_class(**{"num_heads": 2, "intermediate_dim": 16, **arguments})(X)
+
+
+def test_a_window_must_be_positive():
+    for make in (lambda: kt.CausalMask(0), lambda: kt.DecoderBlock(2, 16, window=0)):
+        with pytest.raises(ValueError, match=r"Expected window to be a positive.*window=0"):
+            make()
+
+
+@pytest.mark.skipif(BACKEND == "torch", reason="keras.Function under PyTorch is eager already")
+def test_a_dynamic_length_is_allowed():
+    x = keras.Input((None, D))
+    model = keras.Model(x, kt.DecoderBlock(2, 16, rotary=kt.RotaryEmbedding())(x))
+    for length in (1, 3, 6):
+        assert model.predict(X[:, :1].repeat(length, 1), verbose=0).shape == (B, length, D)

@@ -1,0 +1,120 @@
+"""Token tables and positions."""
+
+import keras
+import numpy as np
+import pytest
+from tiny import numpy, random_array
+
+import keras_transformer as kt
+from keras_transformer.layers.positional_embedding import sinusoids
+
+V, D, T = 11, 8, 6
+IDS = np.array([[3, 4, 5, 6, 7, 0], [9, 9, 1, 2, 0, 0]])
+
+
+def test_a_sinusoid_further_on_is_a_linear_map_of_the_one_here():
+    for hidden_dim in (8, 32):
+        table = numpy(sinusoids(np.arange(60), hidden_dim)).astype("float64")
+        for distance in (1, 7):
+            # One map for the first positions ...
+            linear = np.linalg.lstsq(table[:40], table[distance : 40 + distance], rcond=1e-6)[0]
+            # ... holds for those it has not seen.
+            np.testing.assert_allclose(
+                table[40 : 60 - distance] @ linear, table[40 + distance :], atol=1e-3
+            )
+
+
+def test_sinusoids_are_the_papers():
+    table = numpy(sinusoids(np.arange(50), D))
+    frequency = 10000.0 ** -np.linspace(0, 1, D // 2)
+    angle = np.arange(50)[:, None] * frequency
+    np.testing.assert_allclose(table, np.hstack([np.sin(angle), np.cos(angle)]), atol=1e-5)
+    assert numpy(sinusoids(np.arange(3), 7)).shape == (3, 7)
+
+
+@pytest.mark.parametrize("kind", ["sinusoidal", "learned", None])
+@pytest.mark.parametrize("scale", [True, False])
+def test_tokens_plus_positions(kind, scale):
+    layer = kt.PositionalEmbedding(V, D, 16, kind=kind, scale=scale)
+    x = numpy(layer(IDS))
+    tokens = numpy(layer.embeddings)[IDS] * (D**0.5 if scale else 1)
+    positions = {
+        "sinusoidal": lambda: numpy(sinusoids(np.arange(T), D)),
+        "learned": lambda: numpy(layer.position_embeddings)[:T],
+        None: lambda: 0,
+    }[kind]()
+    np.testing.assert_allclose(x, tokens + positions, atol=1e-6)
+
+
+def test_both_tables_start_different():
+    layer = kt.PositionalEmbedding(V, D, V, kind="learned", embeddings_initializer="uniform")
+    layer(IDS)
+    assert not np.allclose(numpy(layer.embeddings), numpy(layer.position_embeddings))
+
+
+def test_tied_logits_use_the_one_table():
+    layer = kt.PositionalEmbedding(V, D)
+    x = layer(IDS)
+    logits = numpy(layer(x, reverse=True))
+    np.testing.assert_allclose(logits, numpy(x) @ numpy(layer.embeddings).T, atol=1e-5)
+    assert [tuple(w.shape) for w in layer.weights] == [(V, D)]
+    assert layer.count_params() == V * D
+
+
+def test_mask_zero_marks_padding():
+    x = kt.PositionalEmbedding(V, D, mask_zero=True)(IDS)
+    np.testing.assert_array_equal(numpy(keras.src.backend.get_keras_mask(x)), IDS != 0)
+    x = kt.PositionalEmbedding(V, D)(IDS)
+    assert keras.src.backend.get_keras_mask(x) is None
+
+
+def test_sinusoids_have_no_limit_and_the_learned_table_has():
+    ids = np.ones((1, 9), "int32")
+    assert tuple(kt.PositionalEmbedding(V, D, 8)(ids).shape) == (1, 9, D)
+    learned = kt.PositionalEmbedding(V, D, 8, kind="learned")
+    assert tuple(learned(ids[:, :8]).shape) == (1, 8, D)
+    with pytest.raises(ValueError, match=r"at most max_sequence_length=8 tokens.*length=9"):
+        learned(ids)
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"kind": "rotary"}, "kind to be one of .*kind='rotary'"),
+        ({"vocabulary_size": 0}, "positive sizes.*vocabulary_size=0"),
+        ({"hidden_dim": -1}, "positive sizes.*hidden_dim=-1"),
+        ({"max_sequence_length": 0}, "positive sizes.*max_sequence_length=0"),
+    ],
+)
+def test_errors(arguments, message):
+    with pytest.raises(ValueError, match=f"Expected .*{message}"):
+        kt.PositionalEmbedding(**{"vocabulary_size": V, "hidden_dim": D, **arguments})
+
+
+@pytest.mark.parametrize("base", [10000, 100.0])
+def test_rotary_scores_depend_on_the_distance_alone(base):
+    query, key = random_array(D, seed=1), random_array(D, seed=2)
+    rotate = kt.RotaryEmbedding(base)
+
+    def everywhere(vector):
+        return numpy(rotate(np.tile(vector, (1, 20, 1, 1))))[0, :, 0]  # (positions, D)
+
+    scores = everywhere(query) @ everywhere(key).T
+    for distance in range(-19, 20):
+        diagonal = np.diagonal(scores, distance)
+        np.testing.assert_allclose(diagonal, diagonal[0], atol=1e-4)
+    assert np.ptp(scores[0]) > 0.5  # and they do depend on it
+    np.testing.assert_allclose(scores[0, 0], query @ key, atol=1e-5)
+
+
+def test_rotary_turns_pairs_by_the_papers_angles():
+    x = np.zeros((1, 5, 1, D), "float32")
+    x[..., : D // 2] = 1
+    y = numpy(kt.RotaryEmbedding(100.0)(x))[0, :, 0]
+    angle = np.arange(5)[:, None] * 100.0 ** (-2 * np.arange(D // 2) / D)
+    np.testing.assert_allclose(y, np.hstack([np.cos(angle), np.sin(angle)]), atol=1e-6)
+
+
+def test_rotary_needs_an_even_head():
+    with pytest.raises(ValueError, match=r"Expected an even head size.*key_dim=5"):
+        kt.RotaryEmbedding()(np.ones((1, 2, 1, 5)))

@@ -1,0 +1,224 @@
+"""The translation recipe, as its user meets it."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import translation
+
+RECIPE = Path(translation.__file__)
+SMALL = (
+    "--tokenizer whitespace --num-layers 1 --num-heads 2 --hidden-dim 16 --intermediate-dim 32 "
+    "--batch-tokens 160 --max-length 20 --epochs 3 --warmup-updates 10 --dropout 0.1 --average 2"
+).split()
+
+
+def write_corpus(folder):
+    """Text whose translation is the same words, shouted."""
+    rng = np.random.default_rng(0)
+    words = [f"w{i}" for i in range(12)]
+    arguments = []
+    for part, count in (("train", 120), ("valid", 12), ("test", 12)):
+        lines = [" ".join(rng.choice(words, rng.integers(1, 9))) for _ in range(count)]
+        for side, text in (("source", lines), ("target", [line.upper() for line in lines])):
+            path = folder / f"{part}.{side}"
+            path.write_text("".join(line + "\n" for line in text))
+            arguments += [f"--{'' if part == 'train' else part + '-'}{side}", str(path)]
+    return arguments
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A folder with the finished run `runs/first`, and the arguments that made it."""
+    folder = tmp_path_factory.mktemp("translation")
+    arguments = [*write_corpus(folder), *SMALL]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        translation.main([*arguments, "--name", "first"])
+    return folder, arguments
+
+
+@pytest.fixture
+def there(trained, monkeypatch):
+    monkeypatch.chdir(trained[0])
+    return trained
+
+
+def metrics(name):
+    return json.loads((Path("runs") / name / "metrics.json").read_text())
+
+
+def message(arguments):
+    """What the recipe says as it gives up."""
+    with pytest.raises(SystemExit) as stop:
+        translation.main(arguments)
+    assert isinstance(stop.value.code, str)  # printed on standard error, exit status 1
+    assert "\n" not in stop.value.code
+    return stop.value.code
+
+
+def test_a_run_leaves_what_it_promises(there):
+    run = Path("runs/first")
+    assert (run / "model.keras").is_file() and (run / "tokenizer.json").is_file()
+    assert len(list((run / "checkpoints").iterdir())) == 2
+    assert json.loads((run / "settings.json").read_text())["hidden_dim"] == 16
+    found = metrics("first")
+    assert {
+        "bleu", "bleu_signature", "chrf", "valid_loss", "parameters", "updates", "train_seconds",
+        "target_tokens_per_second", "padding_fraction",
+    } <= set(found)  # fmt: skip
+    assert found["parameters"] == keras.models.load_model(run / "model.keras").count_params()
+    assert found["updates"] % 3 == 0 and found["updates"] > 3
+
+
+def test_tensorboard_has_curves_and_samples(there):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    def tags(run):
+        return set(EventAccumulator(f"tensorboard_logs/first/{run}").Reload().Tags()["tensors"])
+
+    curves = {"loss", "masked_accuracy", "perplexity", "padding_fraction"}
+    assert curves | {"learning_rate", "target_tokens_per_second"} <= tags("train")
+    assert curves | {"bleu"} <= tags("validation")
+    assert tags("samples") == {"samples"}
+
+
+def test_settings_file_repeats_a_run_and_overwrite_replaces_one(there):
+    old = Path("runs/again/checkpoints/update-0000000099.npz")
+    old.parent.mkdir(parents=True)
+    old.touch()
+    Path("runs/again/settings.json").write_text("{}")
+    repeat = ["--settings", "runs/first/settings.json", "--name", "again"]
+    assert "--overwrite" in message(repeat)
+    translation.main([*repeat, "--overwrite"])
+    assert not old.exists()
+    for key in ("bleu", "valid_loss", "updates"):
+        assert metrics("again")[key] == pytest.approx(metrics("first")[key], rel=1e-4)
+
+
+def test_interrupted_and_resumed_is_like_uninterrupted(there, monkeypatch, capsys):
+    class Interrupt(translation.kt.training.Throughput):
+        def on_train_batch_begin(self, batch, logs=None):
+            if int(self.model.optimizer.iterations) == 7:
+                raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(translation.kt.training, "Throughput", Interrupt)
+        with pytest.raises(SystemExit) as stop:
+            translation.main([*there[1], "--name", "cut"])
+    assert stop.value.code == 130
+    assert "--resume --name cut" in capsys.readouterr().out
+    assert not Path("runs/cut/metrics.json").exists()
+
+    said = message(["--resume", "--name", "cut", "--dropout", "0.2", "--seed", "5"])
+    assert "dropout was 0.1 and is now 0.2" in said and "seed was 1 and is now 5" in said
+    translation.main(["--resume", "--name", "cut"])
+    for key in ("valid_loss", "updates"):
+        assert metrics("cut")[key] == pytest.approx(metrics("first")[key], rel=1e-4)
+
+
+def test_max_updates_ends_within_an_epoch_and_resume_goes_on(there):
+    translation.main([*there[1], "--name", "short", "--max-updates", "4"])
+    assert metrics("short")["updates"] == 4
+    translation.main(["--resume", "--name", "short", "--max-updates", "6"])
+    assert metrics("short")["updates"] == 6
+
+
+def run_translate(monkeypatch, text, *arguments):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text)))
+    with pytest.raises(SystemExit) as stop:
+        translation.main(["translate", "--run", "runs/first", *arguments])
+    return stop.value.code
+
+
+def test_translate_keeps_lines_in_order(there, monkeypatch, capsys):
+    lines = ["w3 w4 w5", "", "w1", "w3 w4 w5 w6 w7 w8", "w1"]
+    assert run_translate(monkeypatch, "\n".join(lines).encode() + b"\n") == 0
+    together = capsys.readouterr().out.split("\n")
+    assert len(together) == 6 and together[1] == together[5] == ""
+    assert together[2] == together[4]
+    run_translate(monkeypatch, lines[0].encode() + b"\n")
+    assert capsys.readouterr().out == together[0] + "\n"  # as it is alone
+
+
+def test_translate_reports_what_it_cannot_read(there, monkeypatch, capsys):
+    assert run_translate(monkeypatch, b"w1\n" + b"w1 " * 25 + b"\nw2\n", "--beam", "1") == 1
+    out, err = capsys.readouterr()
+    assert err.strip() == "line 2: 26 tokens, the model reads 20; not translated"
+    assert out.count("\n") == 3 and out.split("\n")[1] == ""
+    assert "line 2: not UTF-8" in run_translate(monkeypatch, b"w1\n\xff\n")
+
+
+def test_evaluate_scores_two_files(there, capsys):
+    with pytest.raises(SystemExit) as stop:
+        translation.main(
+            "evaluate --run runs/first --source test.source --target test.target "
+            "--tokenize none --lowercase".split()
+        )
+    assert stop.value.code == 0
+    found = json.loads(capsys.readouterr().out)
+    assert "case:lc" in found["bleu_signature"] and "tok:none" in found["bleu_signature"]
+    assert 0 <= found["bleu"] <= 100 and 0 <= found["chrf"] <= 100
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("--source nowhere --target train.target", "nowhere"),
+        ("--source train.source --target test.target", "120 lines"),
+        ("--source empty --target empty", "empty"),
+        ("--source latin --target latin", "latin, line 2: not UTF-8"),
+        ("--pairs train.source", "train.source, line 1"),
+        ("--source train.source", "go together"),
+        ("--preset transformer_tinny", "transformer_tiny"),
+        ("--tokenizer witespace", "whitespace"),
+        ("--vocabulary-size 1000", "at most 28"),
+        ("--num-heads 3", "num_heads"),
+        ("--resume --name nowhere", "not a run folder"),
+        ("--settings train.source", "found no JSON"),
+        ("--name first", "--overwrite"),
+        ("--max-length 1", "Expected pairs"),
+        ("translate --run nowhere", "not a run folder"),
+        ("evaluate --run runs/first --source nowhere --target test.target", "nowhere"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_writes_nothing(there, arguments, said):
+    Path("latin").write_bytes(b"a\n\xff\n")
+    Path("empty").touch()
+    before = {path: path.stat().st_mtime_ns for path in Path().rglob("*")}
+    arguments = arguments.split()
+    if arguments[0].startswith("--") and arguments[0] not in ("--resume", "--pairs", "--settings"):
+        arguments = [*there[1], *arguments]
+        if arguments[-4:-1:2] == ["--source", "--target"] or arguments[-2] == "--source":
+            arguments = [*SMALL, *arguments[len(there[1]) :]]
+    assert said in message(arguments)
+    assert {path: path.stat().st_mtime_ns for path in Path().rglob("*")} == before
+
+
+def test_pairs_hold_out_whole_sources(there, tmp_path):
+    rows = [(f"w{i % 40}", f"W{i % 40} x{i}") for i in range(120)]
+    path = tmp_path / "pairs.tsv"
+    path.write_text("".join(f"{s}\t{t}\n" for s, t in rows))
+    settings = translation.parse_training(["--pairs", str(path)])
+    train, valid, test = translation.read_text(settings)
+    parts = [set(part[0]) for part in (train, valid, test)]
+    assert len(valid[0]) == len(set(valid[0])) == 4 and len(test[0]) == 3
+    assert not (parts[0] & parts[1] or parts[0] & parts[2] or parts[1] & parts[2])
+    assert set(zip(*train, strict=True)) <= set(rows)
+
+
+def test_as_a_command_a_mistake_is_no_traceback(tmp_path):
+    environment = {**os.environ, "PYTHONPATH": str(RECIPE.parents[1])}
+    done = subprocess.run(
+        [sys.executable, RECIPE, "--preset", "gpt3"],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1 and done.stdout == ""
+    assert done.stderr.strip().splitlines()[-1].startswith("translation.py: Expected")
+    assert "Traceback" not in done.stderr and not list(tmp_path.iterdir())
