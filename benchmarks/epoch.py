@@ -20,7 +20,7 @@ def measure(peer, name, precision, folder):
     files = {side: Path(folder) / f"train.{side}" for side in ("en", "de")}
     for file in files.values():
         if not file.is_file():
-            raise FileNotFoundError(f"skipped: no {file}; --data names the folder of Multi30k")
+            raise SystemExit(f"skipped: no {file}; --data names the folder of Multi30k")
     keras = work.use_keras(peer, POLICIES[precision])
     sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "recipes"))
     import translation

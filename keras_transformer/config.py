@@ -96,6 +96,13 @@ class TransformerConfig:
                 f"{name} to be a positive integer",
                 **{name: value},
             )
+        for name in ("key_dim", "window"):
+            value = getattr(self, name)
+            require(
+                value is None or (isinstance(value, int) and value > 0),
+                f"{name} to be a positive integer or None",
+                **{name: value},
+            )
         for name in ("dropout", "attention_dropout"):
             value = getattr(self, name)
             require(0 <= value < 1, f"{name} to be at least 0 and below 1", **{name: value})

@@ -51,6 +51,7 @@ class CacheScope(Scope):
     Example:
 
     >>> import numpy as np
+    >>> from keras import ops
     >>> import keras_transformer as kt
     >>> config = kt.TransformerConfig(
     ...     vocabulary_size=9, num_layers=2, num_heads=2, hidden_dim=8, intermediate_dim=16)
@@ -60,7 +61,7 @@ class CacheScope(Scope):
     ...     _ = model(ids[:, :3])
     >>> with kt.CacheScope(scope.state, 3, length=4):
     ...     last = model(ids[:, 3:])
-    >>> bool(np.allclose(model(ids)[:, 3:], last, atol=1e-5))
+    >>> bool(ops.all(ops.isclose(model(ids)[:, 3:], last, atol=1e-5)))
     True
     """
 
@@ -89,13 +90,6 @@ class CacheScope(Scope):
             ops.slice_update(cache, start, tensor)
             for cache, tensor in zip(self.state[key], tensors, strict=True)
         )
-        return self.state[key]
-
-    def keep(self, path, compute):
-        """What `compute()` returned for `path` when the cache was made."""
-        key = self._key(path)
-        if key not in self.state:
-            self.state[key] = compute()
         return self.state[key]
 
     def _key(self, path):
@@ -139,3 +133,14 @@ def query_positions(x):
         return scope.positions
     steps = ops.arange(ops.shape(x)[1])[None]  # (1, T)
     return steps if scope is None else scope.index + steps
+
+
+def compute_once(path, compute):
+    """`compute()`; within a `CacheScope` what it returned for `path` when the cache was made."""
+    scope = CacheScope.current()
+    if scope is None:
+        return compute()
+    key = scope._key(path)
+    if key not in scope.state:
+        scope.state[key] = compute()
+    return scope.state[key]

@@ -39,12 +39,15 @@ import keras_transformer as kt
 # What the built-in corpus changes: it is small and regular.
 BUILT_IN = {
     "vocabulary_size": 1000,
-    "epochs": 8,
-    "batch_tokens": 2048,
+    "num_layers": 2,
     "dropout": 0.1,
+    "epochs": 5,
+    "batch_tokens": 1024,
+    "max_length": 64,
     "peak_learning_rate": 3e-3,
     "warmup_updates": 400,
-    "max_length": 64,
+    "average": 3,
+    "beam": 1,
 }
 # How far to go, and where from: what a resumed run may change.
 RUN_MODES = ("epochs", "max_updates", "resume", "overwrite", "settings", "name")
@@ -384,9 +387,9 @@ class Translator:
             wanted = np.flatnonzero(rooms == room)
             for rows, batch in kt.data.length_batches(
                 [ids[i] for i in wanted],
-                batch_tokens=2048,
+                batch_tokens=512,
                 end_id=self.tokenizer.end_id,
-                max_shapes=4,
+                max_shapes=2,
             ):
                 texts = self.tokenizer.decode(self.generator(room)(batch)[: len(rows)])
                 for i, text in zip(wanted[rows], texts, strict=True):

@@ -89,12 +89,10 @@ class BeamSearch:
             sequence, score, parent = self._keep_open(candidates)
             return i + 1, sequence, score, gather_beams(slots, parent), finished, state
 
-        _, sequence, score, _, finished, _ = ops.while_loop(
-            could_win,
-            extend,
-            (ops.convert_to_tensor(0, "int32"), sequence, score, slots, finished, state),
-            maximum_iterations=max_new_tokens - 1,
-        )
+        loop = ops.convert_to_tensor(0, "int32"), sequence, score, slots, finished, state
+        if max_new_tokens > 1:  # else JAX would trace a step that has no slots
+            loop = ops.while_loop(could_win, extend, loop, maximum_iterations=max_new_tokens - 1)
+        _, sequence, score, _, finished, _ = loop
         sequence, score = best(
             self.n_best,
             [finished[0], sequence],

@@ -116,7 +116,8 @@ class Generator:
         )
 
     def _check_length(self, length):
-        for layer in self.model.layers:
+        # Only those that see new tokens: not a source's own table.
+        for layer in (self.decoder if self.encoder else self.model).operations:
             if isinstance(layer, PositionalEmbedding) and layer.kind == "learned":
                 require(
                     length <= layer.max_sequence_length,

@@ -114,7 +114,7 @@ class RandomSampler(Sampler):
 def draw(probability, uniform):
     """The index `(B,)` in whose share of `probability (B, V)` the number `uniform (B,)` falls."""
     cumulative = ops.cumsum(probability, axis=-1)
-    below = cumulative <= uniform[:, None] * cumulative[:, -1:]
+    below = cumulative <= ops.expand_dims(uniform, 1) * cumulative[:, -1:]
     return ops.sum(ops.cast(below, "int32"), axis=-1)
 
 

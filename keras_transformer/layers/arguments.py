@@ -18,3 +18,14 @@ def require(condition, expectation, **received):
     if not condition:
         values = ", ".join(f"{name}={value!r}" for name, value in received.items())
         raise ValueError(f"Expected {expectation}. Received: {values}")
+
+
+def check_shape(name, mask, expected):
+    """Raises unless every known dimension of `mask` is as expected, or 1 to broadcast."""
+    if mask is not None:
+        shape = tuple(mask.shape)
+        fits = len(shape) == len(expected) and all(
+            want is None or have in (None, 1, want)
+            for have, want in zip(shape, expected, strict=True)
+        )
+        require(fits, f"{name} of shape {expected}", shape=shape)

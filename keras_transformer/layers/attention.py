@@ -4,10 +4,10 @@ import keras
 from keras import ops
 from keras.src.backend import get_keras_mask, nn  # ops.softmax warns where S is 1
 
-from keras_transformer.layers.arguments import require, serialize_arguments
+from keras_transformer.layers.arguments import check_shape, require, serialize_arguments
 from keras_transformer.layers.projection import projection
 from keras_transformer.layers.rotary_embedding import rotary_embedding
-from keras_transformer.scopes import AttentionScope, CacheScope
+from keras_transformer.scopes import AttentionScope, CacheScope, compute_once
 
 # Low enough to vanish in a softmax, high enough that a row of nothing else stays finite.
 MASKED = -1e9
@@ -27,17 +27,6 @@ def combine_masks(query, key, attention_mask=None, mask=None):
         return attention_mask
     mask = ops.expand_dims(mask, 1)  # (B, 1, S)
     return mask if attention_mask is None else ops.logical_and(attention_mask, mask)
-
-
-def check_shape(name, mask, expected):
-    """Raises unless every known dimension of `mask` is as expected, or 1 to broadcast."""
-    if mask is not None:
-        shape = tuple(mask.shape)
-        fits = len(shape) == len(expected) and all(
-            want is None or have in (None, 1, want)
-            for have, want in zip(shape, expected, strict=True)
-        )
-        require(fits, f"{name} of shape {expected}", shape=shape)
 
 
 class MultiHeadAttention(keras.layers.Layer):
@@ -117,6 +106,9 @@ class MultiHeadAttention(keras.layers.Layer):
             ops.transpose(x, (0, 2, 1, 3)), (-1, length, self.num_heads * self.head_dim)
         )
         return self.output_projection(x)  # (B, T, D)
+
+    def compute_output_shape(self, x_shape):
+        return x_shape
 
     def get_config(self):
         return super().get_config() | serialize_arguments(
@@ -241,10 +233,7 @@ class MultiHeadCrossAttention(MultiHeadAttention):
 
     def call(self, x, memory, memory_mask=None):
         query = heads_first(self.split_heads(self.query(x)))
-        if scope := CacheScope.current():
-            key, value = scope.keep(self.path, lambda: self.project(memory))
-        else:
-            key, value = self.project(memory)
+        key, value = compute_once(self.path, lambda: self.project(memory))
         may_look = combine_masks(query, key, mask=memory_mask)
         return self.attend(query, key, value, may_look)  # (B, T, D)
 

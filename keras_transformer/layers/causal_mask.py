@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_transformer.layers.arguments import require, serialize_arguments
+from keras_transformer.layers.arguments import check_shape, require, serialize_arguments
 from keras_transformer.scopes import CacheScope, query_positions
 
 
@@ -25,7 +25,7 @@ class CausalMask(keras.layers.Layer):
         `(1, T, S)` bool, or `(B, T, S)` with a mask; True may be looked at.
 
     Raises:
-        ValueError: when `window` is not positive.
+        ValueError: when `window` is not positive, or `mask` has a wrong shape.
 
     Reference:
         Vaswani et al. 2017, "Attention Is All You Need", section 3.2.3; the window is that of
@@ -49,6 +49,7 @@ class CausalMask(keras.layers.Layer):
         self.supports_masking = True
 
     def call(self, x, mask=None):
+        check_shape("mask", mask, tuple(x.shape[:2]))
         query = key = query_positions(x)  # (1|B, T)
         visible = None
         if scope := CacheScope.current():

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from keras_transformer.layers.arguments import require, serialize_arguments
-from keras_transformer.scopes import query_positions
+from keras_transformer.scopes import compute_once, query_positions
 
 KINDS = ("sinusoidal", "learned", None)
 
@@ -113,7 +113,8 @@ class PositionalEmbedding(keras.layers.Layer):
 
     def call(self, token_ids, reverse=False, training=None):
         if reverse:
-            return ops.matmul(token_ids, ops.transpose(self.embeddings))  # (B, T, V)
+            table = compute_once(self.path, lambda: ops.transpose(self.embeddings))  # (D, V)
+            return ops.matmul(token_ids, table)  # (B, T, V)
         x = ops.take(self.embeddings, token_ids, axis=0)  # (B, T, D)
         if self.scale:
             x = x * self.hidden_dim**0.5

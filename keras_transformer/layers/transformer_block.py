@@ -6,9 +6,10 @@ from keras_transformer.layers.arguments import require, serialize_arguments
 from keras_transformer.layers.attention import MultiHeadSelfAttention
 from keras_transformer.layers.feed_forward import FeedForward, activation_function
 from keras_transformer.layers.residual import residual
+from keras_transformer.layers.rms_normalization import RMSNormalization
 from keras_transformer.layers.rotary_embedding import rotary_embedding
 
-NORMS = {"layer_norm": keras.layers.LayerNormalization, "rms_norm": keras.layers.RMSNormalization}
+NORMS = {"layer_norm": keras.layers.LayerNormalization, "rms_norm": RMSNormalization}
 
 
 def normalization(norm, epsilon, **kwargs):
@@ -106,6 +107,9 @@ class TransformerBlock(keras.layers.Layer):
 
     def _norm(self, name):
         return normalization(self.norm, self.layer_norm_epsilon, name=name, dtype=self.dtype_policy)
+
+    def compute_output_shape(self, x_shape):
+        return x_shape
 
     def get_config(self):
         return super().get_config() | serialize_arguments(

@@ -27,8 +27,12 @@ IDS = {"token_ids": random_ids(B, T)}
 GROUPED = {"num_heads": 4, "num_key_value_heads": 2, "key_dim": 6, "use_bias": False}
 BLOCK = {"num_heads": 2, "intermediate_dim": 16, "dropout": 0.1, "attention_dropout": 0.1}
 LLAMA = {
-    **{"normalize_first": True, "norm": "rms_norm", "gated": True, "activation": "gelu_tanh"},
-    **{"layer_norm_epsilon": 1e-3, "kernel_initializer": "he_normal"},
+    "normalize_first": True,
+    "norm": "rms_norm",
+    "gated": True,
+    "activation": "gelu_tanh",
+    "layer_norm_epsilon": 1e-3,
+    "kernel_initializer": "he_normal",
 }
 CASES = {
     "embedding": (
@@ -39,8 +43,12 @@ CASES = {
     "learned_embedding": (
         kt.PositionalEmbedding,
         {
-            **{"vocabulary_size": V, "hidden_dim": 7, "max_sequence_length": T, "kind": "learned"},
-            **{"mask_zero": True, "embeddings_initializer": "uniform"},
+            "vocabulary_size": V,
+            "hidden_dim": 7,
+            "max_sequence_length": T,
+            "kind": "learned",
+            "mask_zero": True,
+            "embeddings_initializer": "uniform",
         },
         IDS,
     ),

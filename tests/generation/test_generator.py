@@ -1,0 +1,212 @@
+"""Greedy generation with a cache is the argmax loop without one, for every model and row."""
+
+import keras
+import numpy as np
+import pytest
+import tiny
+from tiny import END, PAD, START, greedy_by_hand, padded, random_ids
+
+import keras_transformer as kt
+from keras_transformer.generation import BeamSearch, RandomSampler
+
+NEW = 6
+PROMPTS = [[5, 7, 3, 9], [4], [8, 6]]
+SOURCES = [[5, 7, 3, 9, 4], [4], [8, 6, 3]]
+
+
+def continuations(model, prompts=PROMPTS, new=NEW, end_id=None):
+    """What the generator must give, one row alone at a time."""
+    rows = [[*prompt, *greedy_by_hand(model, prompt, new, end_id)] for prompt in prompts]
+    return padded(rows, max(map(len, prompts)) + new)
+
+
+def translations(model, sources=SOURCES, new=NEW, end_id=None):
+    rows = [greedy_by_hand(model, [START], new, end_id, source) for source in sources]
+    return padded(rows, new)
+
+
+@pytest.fixture(scope="module")
+def language_model():
+    return tiny.make_talkative("decoder_only")
+
+
+@pytest.fixture(scope="module")
+def translator():
+    return tiny.make_talkative("encoder_decoder")
+
+
+@pytest.mark.parametrize("name", [*tiny.ARCHITECTURES, "by_hand", "by_hand_implicit_mask"])
+def test_greedy_is_the_argmax_loop_for_every_row_of_a_ragged_batch(name):
+    if name in tiny.ARCHITECTURES:
+        model = tiny.make_talkative("decoder_only", name)
+    else:
+        model = tiny.language_model_by_hand(mask_zero="implicit" in name)
+    expected = continuations(model)
+    assert len(np.unique(expected)) > 4
+    with tiny.without_tracing():
+        found = kt.Generator(model, end_id=None, max_new_tokens=NEW)(PROMPTS)
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("name", [*tiny.ARCHITECTURES, "by_hand", "by_hand_implicit_mask"])
+def test_greedy_translation_is_the_argmax_loop_for_every_row(name):
+    if name in tiny.ARCHITECTURES:
+        model = tiny.make_talkative("encoder_decoder", name)
+    else:
+        model = tiny.translator_by_hand(mask_zero="implicit" in name)
+    # Without any mask, rows can only be as alone when none is padded.
+    sources = [row[:1] for row in SOURCES] if name == "by_hand" else SOURCES
+    expected = translations(model, sources)
+    with tiny.without_tracing():
+        generator = kt.Generator(model, end_id=None, start_id=START, max_new_tokens=NEW)
+        np.testing.assert_array_equal(generator(sources), expected)
+
+
+def test_compiled_and_reloaded(language_model, translator, tmp_path):
+    """And once more compiled, on models from files, with arrays in place of lists."""
+    model = tiny.reload(tiny.language_model_by_hand(), tmp_path)
+    generator = kt.Generator(model, end_id=None, max_new_tokens=NEW)
+    expected = continuations(model)
+    for _ in range(2):  # the second call is compiled already
+        np.testing.assert_array_equal(generator(padded(PROMPTS, 4)), expected)
+    found = generator(PROMPTS[:1])  # and another shape
+    np.testing.assert_array_equal(found, expected[:1])
+    assert found.dtype == np.int32
+
+    model = tiny.reload(tiny.translator_by_hand(), tmp_path)
+    generator = kt.Generator(model, end_id=None, start_id=START, max_new_tokens=NEW)
+    np.testing.assert_array_equal(generator(padded(SOURCES, 5)), translations(model))
+    np.testing.assert_array_equal(generator(padded(SOURCES, 5)), translations(model))
+
+
+def test_after_the_end_there_is_only_padding(language_model, translator):
+    endless = continuations(language_model)
+    end = int(endless[0, len(PROMPTS[0]) + 2])  # so the first row ends within the loop
+    expected = continuations(language_model, end_id=end)
+    assert (expected[0] == PAD).any() and not np.array_equal(expected, endless)
+    with tiny.without_tracing():
+        generator = kt.Generator(language_model, end, max_new_tokens=NEW)
+        np.testing.assert_array_equal(generator(PROMPTS), expected)
+        generator = kt.Generator(language_model, end, pad_id=10, max_new_tokens=NEW)
+        rows = generator(PROMPTS)  # whatever the padding is
+    expected = [
+        [*row[: len(p)], *greedy_by_hand(language_model, p, NEW, end)]
+        for row, p in zip(expected.tolist(), PROMPTS, strict=True)
+    ]
+    np.testing.assert_array_equal(rows, padded(expected, 4 + NEW, pad_id=10))
+
+    end = int(translations(translator)[1, 1])
+    expected = translations(translator, end_id=end)
+    with tiny.without_tracing():
+        generator = kt.Generator(translator, end, START, max_new_tokens=NEW)
+        np.testing.assert_array_equal(generator(SOURCES), expected)
+
+
+@pytest.mark.parametrize("sampler", ["greedy", RandomSampler(seed=1), BeamSearch(2)])
+def test_without_an_end_every_token_is_generated(language_model, sampler):
+    with tiny.without_tracing():
+        generator = kt.Generator(
+            language_model, None, pad_id=-7, max_new_tokens=NEW, sampler=sampler
+        )
+        found = generator([PROMPTS[0]])
+    assert found.shape == (1, 4 + NEW) and (found != -7).all()
+
+
+@pytest.mark.parametrize("sampler", ["greedy", BeamSearch(3), RandomSampler(top_k=1)])
+def test_one_new_token_for_one_row(language_model, translator, sampler):
+    with tiny.without_tracing():
+        one = {"max_new_tokens": 1, "sampler": sampler}
+        found = kt.Generator(language_model, None, **one)([PROMPTS[0]])
+        np.testing.assert_array_equal(found, continuations(language_model, PROMPTS[:1], new=1))
+        found = kt.Generator(translator, None, START, **one)([SOURCES[0]])
+        np.testing.assert_array_equal(found, translations(translator, SOURCES[:1], new=1))
+
+
+def test_scores_are_log_probabilities(language_model):
+    with tiny.without_tracing():
+        generator = kt.Generator(language_model, None, max_new_tokens=NEW)
+        (row,), scores = generator.n_best([PROMPTS[0]])
+    ids, start = row[0], len(PROMPTS[0])
+    logp = tiny.log_probabilities(language_model, [ids])[0]
+    expected = sum(logp[i - 1, ids[i]] for i in range(start, len(ids)))
+    np.testing.assert_allclose(scores, [[expected]], atol=1e-4)
+
+
+def test_training_after_compilation_is_seen():
+    model = tiny.make_talkative("decoder_only")
+    generator = kt.Generator(model, None, max_new_tokens=NEW)
+    before = generator(PROMPTS)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.SGD(1.0), loss)
+    model.fit(random_ids(4, 5), random_ids(4, 5, seed=1), verbose=0)
+    after = generator(PROMPTS)
+    np.testing.assert_array_equal(after, continuations(model))
+    assert not np.array_equal(after, before)
+
+
+@pytest.mark.parametrize("sampler", ["greedy", BeamSearch(3)])
+def test_the_encoder_runs_once_and_the_memory_is_projected_once(sampler):
+    model, calls = tiny.make_talkative("encoder_decoder"), []
+
+    def count(layer, name):
+        def counted(x, function=layer.project):
+            calls.append((name, tuple(x.shape)))
+            return function(x)
+
+        layer.project = counted
+
+    count(model.get_layer("encoder_block_0").self_attention, "encoder")
+    count(model.get_layer("decoder_block_0").cross_attention, "memory")
+    count(model.get_layer("decoder_block_0").self_attention, "decoder")
+    with tiny.run_eagerly():
+        kt.Generator(model, None, START, max_new_tokens=4, sampler=sampler)(SOURCES)
+    width = 3 if sampler != "greedy" else 1
+    assert [c for c in calls if c[0] != "decoder"] == [
+        ("encoder", (3, 5, 8)),
+        ("memory", (3, 5, 8)),  # not repeated for each hypothesis
+    ]
+    decoded = [shape for name, shape in calls if name == "decoder"]
+    assert decoded == [(3, 1, 8)] + [(3, width, 8)] * 3  # only new tokens go in
+
+
+@pytest.mark.parametrize("beams", [None, 2])
+def test_a_learned_table_is_used_to_its_end_and_no_further(beams):
+    sampler = BeamSearch(beams) if beams else "greedy"
+    model = tiny.make_talkative("decoder_only", "pre_norm_learned", max_sequence_length=6)
+    with tiny.without_tracing():
+        generator = kt.Generator(model, None, max_new_tokens=4, sampler=sampler)
+        assert generator([[3, 4, 5]]).shape == (1, 7)  # the last new token is never read
+        with pytest.raises(ValueError, match=r"fit max_sequence_length=6.*length=7"):
+            generator([[3, 4, 5, 6]])
+        model = tiny.make_talkative("encoder_decoder", "pre_norm_learned", max_sequence_length=6)
+        arguments = {"end_id": None, "start_id": START, "sampler": sampler}
+        assert kt.Generator(model, max_new_tokens=6, **arguments)([[3, 4]]).shape == (1, 6)
+        with pytest.raises(ValueError, match=r"fit max_sequence_length=6.*length=7"):
+            kt.Generator(model, max_new_tokens=7, **arguments)([[3, 4]])
+
+
+def test_only_the_decoders_table_limits_new_tokens():
+    source_ids, target_ids = (keras.Input((None,), dtype="int32") for _ in range(2))
+    x = kt.PositionalEmbedding(11, 8, max_sequence_length=3, kind="learned")(source_ids)
+    memory = keras.layers.Identity(name="memory")(x)
+    embedding = kt.PositionalEmbedding(11, 8, max_sequence_length=8, kind="learned")
+    x = kt.DecoderBlock(2, 16)(embedding(target_ids), memory)
+    model = keras.Model([source_ids, target_ids], embedding(x, reverse=True))
+    with tiny.without_tracing():
+        found = kt.Generator(model, None, START, max_new_tokens=8)([[3, 4, 5]])
+    assert found.shape == (1, 8)
+
+
+def test_errors(language_model, translator):
+    with pytest.raises(ValueError, match=r"Expected a start_id for an encoder-decoder"):
+        kt.Generator(translator, END)
+    with pytest.raises(ValueError, match=r"Expected max_new_tokens to be positive.*=0"):
+        kt.Generator(language_model, END, max_new_tokens=0)
+    with pytest.raises(ValueError, match=r"Expected sampler to be .*sampler='beam'"):
+        kt.Generator(language_model, END, sampler="beam")
+    generator = kt.Generator(language_model, END)
+    for empty in ([[5, 6], []], [[]], np.zeros((2, 3), int)):
+        with pytest.raises(ValueError, match="Expected prompts of at least one token"):
+            generator(empty)
+    with pytest.raises(ValueError, match=r"Expected ids of shape \(B, T\).*shape=\(3,\)"):
+        generator(np.array([3, 4, 5]))

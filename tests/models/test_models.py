@@ -1,0 +1,194 @@
+"""The three families: names, sizes, causality, padding, tied weights."""
+
+import keras
+import numpy as np
+import pytest
+import tiny
+from tiny import forward, random_ids
+
+import keras_transformer as kt
+
+B, T, S = 2, 6, 5
+
+PARAMETERS = {
+    "encoder_decoder": {
+        "transformer_tiny": 2_568_192,
+        "transformer_base": 63_082_496,
+        "transformer_big": 214_245_376,
+    },
+    "decoder_only": {
+        "gpt2_small": 124_439_808,
+        "gpt2_medium": 354_823_168,
+        "gpt2_large": 774_030_080,
+        "gpt2_xl": 1_557_611_200,
+    },
+    "encoder_only": {
+        "bert_tiny": 4_385_920,
+        "bert_mini": 11_170_560,
+        "bert_small": 28_763_648,
+        "bert_medium": 41_373_184,
+        "bert_base": 109_482_240,
+        "bert_large": 335_141_888,
+        "distilbert_base": 66_362_880,
+    },
+}
+PRESETS = [(family, *item) for family, sizes in PARAMETERS.items() for item in sizes.items()]
+
+
+@pytest.mark.parametrize("family, preset, parameters", PRESETS)
+def test_presets_have_exactly_the_published_parameters(family, preset, parameters):
+    # In this scope variables have shapes but no values, so the largest costs nothing ...
+    with keras.StatelessScope(initialize_variables=False):
+        model = getattr(kt.models, family)(kt.TransformerConfig.preset(preset))
+    keras.utils.clear_session()  # ... and Keras must not give them any later either.
+    assert model.count_params() == parameters
+
+
+def test_every_preset_is_counted():
+    from keras_transformer.config import PRESETS as presets
+
+    assert {preset for _, preset, _ in PRESETS} == set(presets)
+
+
+def names(tensors):
+    return [tensor.name for tensor in tensors]
+
+
+def test_names_and_shapes():
+    model = tiny.make("encoder_decoder", normalize_first=True)
+    assert names(model.inputs) == ["source_ids", "target_ids"]
+    assert model.output_names == ["logits"] and model.output_shape == (None, None, 11)
+    found = [layer.name for layer in model.layers]
+    blocks = ["encoder_block_0", "encoder_block_1", "decoder_block_0", "decoder_block_1"]
+    assert [name for name in found if "block" in name] == blocks
+    assert {"embedding", "memory", "encoder_norm", "decoder_norm", "logits"} <= set(found)
+
+    model = tiny.make("decoder_only")
+    assert names(model.inputs) == ["token_ids"]
+    assert model.output_names == ["logits"] and model.output_shape == (None, None, 11)
+    found = [layer.name for layer in model.layers]
+    assert [name for name in found if "block" in name] == ["decoder_block_0", "decoder_block_1"]
+    assert "decoder_norm" not in found  # post-norm has it already
+
+    model = tiny.make("encoder_only", num_segments=2, pooler=True, embedding_norm=True)
+    assert names(model.inputs) == ["token_ids", "segment_ids"]
+    assert model.output_names == ["sequence_output", "pooled_output"]
+    assert model.output_shape == [(None, None, 8), (None, 8)]
+    model = tiny.make("encoder_only")
+    assert model.output_names == ["sequence_output"] and model.output_shape == (None, None, 8)
+
+
+@pytest.mark.parametrize("architecture", tiny.ARCHITECTURES)
+def test_changing_a_token_leaves_earlier_logits_bit_equal(architecture):
+    model, ids = tiny.make("decoder_only", architecture, num_layers=2), random_ids(B, T)
+    before = forward(model, ids)
+    for t in range(T):
+        changed = ids.copy()
+        changed[:, t] = (ids[:, t] + 1) % 8 + 3
+        after = forward(model, changed)
+        np.testing.assert_array_equal(after[:, :t], before[:, :t])
+        assert np.abs(after - before)[:, t].max() > 1e-3
+
+
+@pytest.mark.parametrize("architecture", tiny.ARCHITECTURES)
+def test_changing_a_target_token_leaves_earlier_logits_bit_equal(architecture):
+    model = tiny.make("encoder_decoder", architecture)
+    source, target = random_ids(B, S), random_ids(B, T, seed=1)
+    before = forward(model, source, target)
+    changed = target.copy()
+    changed[:, 3] = (target[:, 3] + 1) % 8 + 3
+    after = forward(model, source, changed)
+    np.testing.assert_array_equal(after[:, :3], before[:, :3])
+    assert np.abs(after - before)[:, 3:].max() > 1e-3
+    source[:, -1] = (source[:, -1] + 1) % 8 + 3  # while the source is seen from everywhere
+    assert (np.abs(forward(model, source, target) - before).max(axis=-1) > 0).all()
+
+
+def test_a_window_of_one_layer_hides_what_lies_further_back():
+    model, ids = tiny.make("decoder_only", "window", num_layers=1), random_ids(B, T)
+    changed = ids.copy()
+    changed[:, 0] = (ids[:, 0] + 1) % 8 + 3
+    difference = np.abs(forward(model, changed) - forward(model, ids)).max(axis=(0, 2))
+    assert (difference > 0).tolist() == [True, True, True, False, False, False]
+
+
+def pad(ids, count):
+    return np.pad(ids, ((0, 0), (0, count)))
+
+
+@pytest.mark.parametrize("kind", ["explicit", "implicit", *list(tiny.ARCHITECTURES)[1:]])
+def test_padding_of_source_and_target_changes_nothing(kind):
+    if kind == "implicit":
+        model = tiny.translator_by_hand()
+    else:
+        model = tiny.make("encoder_decoder", "post_norm" if kind == "explicit" else kind)
+    source, target = random_ids(B, S), random_ids(B, T, seed=1)
+    source[1, 3:] = 0
+    expected = forward(model, source, target)
+    for more_source, more_target in ((3, 0), (0, 2), (3, 2)):
+        found = forward(model, pad(source, more_source), pad(target, more_target))
+        np.testing.assert_allclose(found[:, :T], expected, atol=1e-5)
+    alone = forward(model, source[1:, :3], target[1:])
+    np.testing.assert_allclose(alone, expected[1:], atol=1e-5)
+
+
+def test_padding_of_an_encoder_changes_nothing():
+    model = tiny.make("encoder_only", num_segments=2, pooler=True)
+    ids, segments = random_ids(B, T), np.array([[0, 0, 0, 1, 1, 1]] * B)
+    expected = [tiny.numpy(y) for y in model([ids, segments])]
+    found = [tiny.numpy(y) for y in model([pad(ids, 3), pad(segments, 3)])]
+    np.testing.assert_allclose(found[0][:, :T], expected[0], atol=1e-5)
+    np.testing.assert_allclose(found[1], expected[1], atol=1e-5)
+    other = [tiny.numpy(y) for y in model([ids, 1 - segments])]
+    assert np.abs(other[0] - expected[0]).max() > 0.1  # segments do count
+
+
+def test_implicit_masks_reach_the_output_of_a_model_by_hand():
+    ids = random_ids(B, T)
+    ids[1, 4:] = 0
+    logits = tiny.language_model_by_hand()(keras.ops.convert_to_tensor(ids))
+    np.testing.assert_array_equal(tiny.numpy(keras.src.backend.get_keras_mask(logits)), ids != 0)
+
+
+@pytest.mark.parametrize("family", ["decoder_only", "encoder_decoder"])
+def test_tied_weights_are_one_variable(family):
+    tied, untied = (tiny.make(family, tie_embeddings=tie) for tie in (True, False))
+    tables = [w for w in tied.weights if tuple(w.shape) == (11, 8)]
+    assert len(tables) == 1
+    assert untied.count_params() - tied.count_params() == 11 * 8
+    ids = [random_ids(B, T)] * len(tied.inputs)
+    before = forward(tied, *ids)
+    tables[0].assign(tables[0] * np.where(np.arange(11) == 1, 2.0, 1.0)[:, None])  # id 1 is unused
+    ratio = forward(tied, *ids) / before
+    np.testing.assert_allclose(ratio[..., 1], 2, rtol=1e-3)
+    np.testing.assert_allclose(np.delete(ratio, 1, axis=-1), 1, rtol=1e-4)
+
+
+@pytest.mark.parametrize("family", ["decoder_only", "encoder_decoder", "encoder_only"])
+@pytest.mark.parametrize("architecture", tiny.ARCHITECTURES)
+def test_a_model_is_the_same_after_a_keras_file(family, architecture, tmp_path):
+    model = tiny.make(family, architecture)
+    again = tiny.reload(model, tmp_path)
+    assert [w.path for w in again.weights] == [w.path for w in model.weights]
+    ids = [random_ids(B, T, seed=i) for i in range(len(model.inputs))]
+    np.testing.assert_array_equal(forward(again, *ids), forward(model, *ids))
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_a_model_under_mixed_precision(policy):
+    keras.config.set_dtype_policy(policy)
+    try:
+        model = kt.models.encoder_decoder(tiny.config("rotary_grouped_gated"))
+        logits = model([random_ids(B, S), random_ids(B, T)])
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert keras.backend.standardize_dtype(logits.dtype) == policy.removeprefix("mixed_")
+    assert {w.dtype for w in model.weights} == {"float32"}
+    assert np.isfinite(tiny.numpy(keras.ops.cast(logits, "float32"))).all()
+
+
+def test_a_sequence_longer_than_the_learned_table_is_refused():
+    model = tiny.make("decoder_only", "pre_norm_learned", max_sequence_length=4)
+    assert forward(model, random_ids(B, 4)).shape == (B, 4, 11)
+    with pytest.raises(ValueError, match=r"max_sequence_length=4 tokens.*length=5"):
+        forward(model, random_ids(B, 5))

@@ -1,0 +1,84 @@
+"""A config is valid, frozen, and survives JSON."""
+
+import dataclasses
+import json
+
+import pytest
+
+import keras_transformer as kt
+from keras_transformer.config import PRESETS
+
+
+def config(**changes):
+    return kt.TransformerConfig(**{"vocabulary_size": 100, **changes})
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"vocabulary_size": 0}, "vocabulary_size to be a positive integer. Received: v.*=0"),
+        ({"num_layers": -1}, "num_layers to be a positive integer. Received: num_layers=-1"),
+        ({"num_heads": 2.0}, "num_heads to be a positive integer. Received: num_heads=2.0"),
+        ({"hidden_dim": 0}, "hidden_dim to be a positive integer"),
+        ({"intermediate_dim": "4"}, "intermediate_dim to be a positive integer"),
+        ({"max_sequence_length": 0}, "max_sequence_length to be a positive integer"),
+        ({"num_heads": 3}, "hidden_dim to be a multiple .*hidden_dim=512, num_heads=3"),
+        ({"num_key_value_heads": 16}, "num_key_value_heads to divide num_heads.*=16, num_heads=8"),
+        ({"num_key_value_heads": 3}, "num_key_value_heads to divide num_heads"),
+        ({"num_key_value_heads": 0}, "num_key_value_heads to divide num_heads"),
+        ({"position": "rotary", "key_dim": 5}, "an even head size for rotary positions.*key_dim=5"),
+        ({"position": "relative"}, "position to be one of .*position='relative'"),
+        ({"norm": "batch_norm"}, "norm to be 'layer_norm' or 'rms_norm'.*norm='batch_norm'"),
+        ({"dropout": 1.0}, "dropout to be at least 0 and below 1.*dropout=1.0"),
+        ({"attention_dropout": -0.1}, "attention_dropout to be at least 0 and below 1"),
+        ({"pad_id": 100}, "pad_id to be a token .*pad_id=100, vocabulary_size=100"),
+        ({"pad_id": -1}, "pad_id to be a token of the vocabulary or None"),
+        ({"window": 0}, "window to be a positive integer or None.*window=0"),
+        ({"key_dim": -2}, "key_dim to be a positive integer or None.*key_dim=-2"),
+    ],
+)
+def test_values_that_do_not_fit_are_refused(changes, message):
+    with pytest.raises(ValueError, match=f"^Expected {message}"):
+        config(**changes)
+
+
+def test_values_that_fit_are_accepted():
+    config(num_heads=3, key_dim=7)
+    config(num_key_value_heads=1, position="rotary", pad_id=None, window=1)
+    assert config().head_dim == 64 and config(key_dim=5).head_dim == 5
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_json_round_trip(name):
+    preset = kt.TransformerConfig.preset(name)
+    text = preset.to_json()
+    assert kt.TransformerConfig.from_json(text) == preset
+    assert set(json.loads(text)) == {field.name for field in dataclasses.fields(preset)}
+
+
+def test_json_with_an_unknown_field_is_refused():
+    with pytest.raises(ValueError, match=r"Expected fields among .*fields=\['colour'\]"):
+        kt.TransformerConfig.from_json('{"vocabulary_size": 9, "colour": 1}')
+
+
+@pytest.mark.parametrize(
+    "name, closest",
+    [("gpt2_smal", "gpt2_small"), ("bert-base", "bert_base"), ("transformer", "transformer_")],
+)
+def test_an_unknown_preset_names_the_closest(name, closest):
+    with pytest.raises(ValueError, match=f"such as '{closest}.*name='{name}'"):
+        kt.TransformerConfig.preset(name)
+
+
+def test_changes_to_a_preset():
+    changed = kt.TransformerConfig.preset("transformer_tiny", dropout=0.0, vocabulary_size=50)
+    expected = kt.TransformerConfig.preset("transformer_tiny")
+    assert changed == dataclasses.replace(expected, dropout=0.0, vocabulary_size=50)
+    with pytest.raises(ValueError, match="dropout"):
+        kt.TransformerConfig.preset("transformer_tiny", dropout=2)
+
+
+def test_frozen():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        config().hidden_dim = 4
+    assert hash(config()) == hash(config())

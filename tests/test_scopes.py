@@ -1,0 +1,210 @@
+"""A cache changes nothing but speed, and attention is shown by any model, however composed."""
+
+import threading
+
+import keras
+import numpy as np
+import pytest
+import tiny
+from keras import ops
+from tiny import BACKEND, forward, numpy, random_ids
+
+import keras_transformer as kt
+from keras_transformer.generation.generator import split_at_memory
+
+B, T, LENGTH = 2, 7, 9
+IDS = random_ids(B, T)
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    made = {name: tiny.make("decoder_only", name) for name in tiny.ARCHITECTURES}
+    made["by_hand"] = tiny.language_model_by_hand(mask_zero=False)
+    made["by_hand_implicit_mask"] = tiny.language_model_by_hand()
+    return made
+
+
+MODELS = pytest.mark.parametrize("name", [*tiny.ARCHITECTURES, "by_hand", "by_hand_implicit_mask"])
+
+
+def step(model):
+    """The pure function that a loop would repeat."""
+
+    def run(token_ids, index, state):
+        with kt.CacheScope(state, index, LENGTH) as scope:
+            logits = model(token_ids, training=False)
+        return logits, scope.state
+
+    return run
+
+
+def in_chunks(run, ids, sizes):
+    """Logits of all tokens, some at a time; `run` is `step` as it is, or compiled."""
+    found, state, index = [], None, 0
+    for size in sizes:
+        chunk = ops.convert_to_tensor(ids[:, index : index + size])
+        logits, state = run(chunk, ops.convert_to_tensor(index, "int32"), state)
+        found.append(numpy(logits))
+        index += size
+    return np.concatenate(found, axis=1)
+
+
+def compilers():
+    match BACKEND:
+        case "tensorflow":
+            import tensorflow as tf
+
+            return {"tf.function": tf.function, "XLA": lambda f: tf.function(f, jit_compile=True)}
+        case "jax":
+            import jax
+
+            return {"jax.jit": jax.jit}
+    return {}
+
+
+@MODELS
+@pytest.mark.parametrize("sizes", [[1] * T, [4, 1, 2], [T]])
+def test_cached_equals_uncached(models, name, sizes):
+    model = models[name]
+    found = in_chunks(step(model), IDS, sizes)
+    np.testing.assert_allclose(found, forward(model, IDS), atol=2e-5)
+
+
+@pytest.mark.parametrize("name", ["post_norm", "by_hand_implicit_mask"])
+def test_cached_equals_uncached_with_padding_on_the_left(models, name):
+    ids = IDS.copy()
+    ids[1, :2] = 0
+    found = in_chunks(step(models[name]), ids, [3, 1, 1, 2])
+    np.testing.assert_allclose(found[ids > 0], forward(models[name], ids)[ids > 0], atol=2e-5)
+
+
+@pytest.mark.parametrize("name", ["rotary_grouped_gated", "by_hand_implicit_mask"])
+@pytest.mark.parametrize("how", compilers())
+def test_compiled_cached_equals_uncached(models, name, how):
+    run = compilers()[how](step(models[name]))
+    np.testing.assert_allclose(
+        in_chunks(run, IDS, [4, 1, 1, 1]), forward(models[name], IDS), atol=2e-5
+    )
+
+
+@pytest.mark.parametrize("name", ["window", "by_hand_implicit_mask"])
+def test_a_reloaded_model_has_a_cache(models, name, tmp_path):
+    model = tiny.reload(models[name], tmp_path)
+    expected = forward(models[name], IDS)
+    np.testing.assert_allclose(forward(model, IDS), expected, atol=1e-6)
+    np.testing.assert_allclose(in_chunks(step(model), IDS, [3, 1, 3]), expected, atol=2e-5)
+
+
+def test_the_cache_is_really_used(models):
+    """Only new tokens go in, yet a change of an earlier one's cache changes the logits."""
+    run = step(models["post_norm"])
+    _, state = run(IDS[:, :3], 0, None)
+    logits, _ = run(IDS[:, 3:4], 3, state)
+    attention = [key for key in state if "/self_attention#" in key]
+    assert len(attention) == 2
+    for key in attention:
+        state[key] = tuple(ops.zeros_like(x) for x in state[key])
+    other, _ = run(IDS[:, 3:4], 3, state)
+    assert logits.shape[1] == 1 and np.abs(numpy(logits) - numpy(other)).max() > 0.01
+
+
+def test_a_grouped_cache_holds_the_key_value_heads_only(models):
+    _, state = step(models["rotary_grouped_gated"])(IDS, 0, None)
+    found = [tuple(x.shape) for x in keras.tree.flatten(state) if len(x.shape) == 4]
+    assert found == [(B, 2, LENGTH, 2)] * 4
+
+
+@pytest.mark.parametrize("by_hand", [False, True])
+@pytest.mark.parametrize("sizes", [[1] * T, [3, 4]])
+def test_an_encoder_decoder_is_cut_at_its_memory(by_hand, sizes, tmp_path):
+    model = tiny.translator_by_hand() if by_hand else tiny.make("encoder_decoder")
+    source = random_ids(B, 5, seed=1)
+    source[1, 3:] = 0
+    expected = forward(model, source, IDS)
+    for each in (model, tiny.reload(model, tmp_path)):
+        encoder, decoder = split_at_memory(each)
+        memory = encoder(ops.convert_to_tensor(source))
+
+        def decode(token_ids, training, decoder=decoder, memory=memory):
+            return decoder([ops.convert_to_tensor(source), token_ids, memory])
+
+        np.testing.assert_allclose(in_chunks(step(decode), IDS, sizes), expected, atol=2e-5)
+    np.testing.assert_allclose(forward(model, source, IDS), expected, atol=1e-6)  # still whole
+
+
+def test_cross_attention_projects_the_memory_once():
+    model = tiny.make("encoder_decoder")
+    encoder, decoder = split_at_memory(model)
+    source = ops.convert_to_tensor(random_ids(B, 5))
+    memory, calls = encoder(source), []
+    for layer in model._flatten_layers():
+        if isinstance(layer, kt.MultiHeadCrossAttention):
+            layer.project = lambda m, project=layer.project: calls.append(1) or project(m)
+    in_chunks(step(lambda ids, training: decoder([source, ids, memory])), IDS, [1] * T)
+    assert len(calls) == 2  # one for each of the two layers, not for each of the seven tokens
+
+
+@MODELS
+def test_attention_weights_of_any_model(models, name):
+    model, ids = models[name], IDS.copy()
+    ids[1, 5:] = 0
+    with kt.AttentionScope() as scope:
+        logits = forward(model, ids)
+    layers = [x for x in model._flatten_layers() if isinstance(x, kt.MultiHeadSelfAttention)]
+    assert set(scope.weights) == {layer.path for layer in layers}
+    masked = name != "by_hand"
+    for layer in layers:
+        weights = numpy(scope.weights[layer.path])
+        assert weights.shape == (B, layer.num_heads, T, T)
+        np.testing.assert_allclose(weights.sum(axis=-1), 1, atol=1e-5)
+        assert (weights * np.triu(np.ones((T, T)), 1) == 0).all()
+        if masked:
+            assert (weights[1, ..., :5, 5:] == 0).all()
+            assert (weights[1, :, 5:, 5:] == 0).all()
+    np.testing.assert_array_equal(forward(model, ids), logits)  # recording changes nothing
+
+
+def test_attention_weights_of_an_encoder_decoder(tmp_path):
+    model = tiny.reload(tiny.translator_by_hand(), tmp_path)
+    source = random_ids(B, 5)
+    source[1, 3:] = 0
+    with kt.AttentionScope() as scope:
+        forward(model, source, IDS)
+    kinds = (kt.MultiHeadSelfAttention, kt.MultiHeadCrossAttention)
+    assert len(scope.weights) == sum(isinstance(x, kinds) for x in model._flatten_layers()) == 6
+    for path, weights in scope.weights.items():
+        encoder = "encoder" in path
+        size = 5 if encoder or "cross" in path else T
+        assert tuple(weights.shape) == (B, 2, 5 if encoder else T, size)
+        if size == 5:
+            assert (numpy(weights)[1, ..., 3:] == 0).all()
+            assert (numpy(weights)[0] > 0).all()
+
+
+def test_scopes_of_both_kinds_work_together(models):
+    with kt.AttentionScope() as attention, kt.CacheScope(None, 0, LENGTH):
+        models["post_norm"](IDS)
+    assert {tuple(w.shape) for w in attention.weights.values()} == {(B, 2, T, LENGTH)}
+
+
+@pytest.mark.parametrize("make", [kt.AttentionScope, lambda: kt.CacheScope(None, 0, LENGTH)])
+def test_scopes_nest_end_with_an_exception_and_stay_in_their_thread(make):
+    outer, inner, seen = make(), make(), []
+    current = type(outer).current
+    with outer:
+        with pytest.raises(RuntimeError, match="inside"), inner:
+            assert current() is inner
+            raise RuntimeError("inside")
+        assert current() is outer
+        thread = threading.Thread(target=lambda: seen.append(current()))
+        thread.start()
+        thread.join()
+    assert current() is None and seen == [None]
+
+
+def test_nothing_is_recorded_outside(models):
+    scope = kt.AttentionScope()
+    with scope:
+        pass
+    models["post_norm"](IDS)
+    assert scope.weights == {}
