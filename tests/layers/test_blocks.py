@@ -124,6 +124,17 @@ def test_padding_is_not_looked_at(layer_class, explicit):
         assert np.abs(numpy(layer(changed))[MASK] - expected[MASK]).max() > 0.01
 
 
+@pytest.mark.parametrize("layer_class", [kt.EncoderBlock, kt.MultiHeadSelfAttention])
+def test_an_implicit_mask_counts_beside_an_explicit_attention_mask(layer_class):
+    layer = layer_class(2) if layer_class is kt.MultiHeadSelfAttention else layer_class(2, 16)
+    changed = np.where(MASK[..., None], X, 100.0).astype("float32")
+    everywhere = np.ones((1, T, T), bool)
+    found, expected = (
+        numpy(layer(with_mask(x, MASK), attention_mask=everywhere)) for x in (changed, X)
+    )
+    np.testing.assert_allclose(found[MASK], expected[MASK], atol=1e-5)
+
+
 @pytest.mark.parametrize("explicit", [True, False])
 def test_left_padding_is_not_looked_at_by_a_decoder(explicit):
     layer, mask = block(kt.DecoderBlock, X), MASK[:, ::-1].copy()
