@@ -122,14 +122,20 @@ def test_one_new_token_for_one_row(language_model, translator, sampler):
         np.testing.assert_array_equal(found, translations(translator, SOURCES[:1], new=1))
 
 
-def test_scores_are_log_probabilities(language_model):
+def test_scores_are_log_probabilities_up_to_the_end(language_model):
+    end = int(continuations(language_model)[0, len(PROMPTS[0]) + 2])
     with tiny.without_tracing():
-        generator = kt.Generator(language_model, None, max_new_tokens=NEW)
-        (row,), scores = generator.n_best([PROMPTS[0]])
-    ids, start = row[0], len(PROMPTS[0])
-    logp = tiny.log_probabilities(language_model, [ids])[0]
-    expected = sum(logp[i - 1, ids[i]] for i in range(start, len(ids)))
-    np.testing.assert_allclose(scores, [[expected]], atol=1e-4)
+        generator = kt.Generator(language_model, end, max_new_tokens=NEW)
+        rows, scores = generator.n_best(PROMPTS)
+    lengths = set()
+    for prompt, row, score in zip(PROMPTS, rows[:, 0].tolist(), scores[:, 0], strict=True):
+        start = len(prompt)
+        stop = row.index(end, start) + 1 if end in row[start:] else start + NEW
+        logp = tiny.log_probabilities(language_model, [row[:stop]])[0]
+        expected = sum(logp[i - 1, row[i]] for i in range(start, stop))
+        np.testing.assert_allclose(score, expected, atol=1e-4)
+        lengths.add(stop - start)
+    assert len(lengths) > 1  # some end before others, whose steps must not count for them
 
 
 def test_training_after_compilation_is_seen():
