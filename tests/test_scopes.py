@@ -59,7 +59,10 @@ def compilers():
             import jax
 
             return {"jax.jit": jax.jit}
-    return {}
+        case "torch":
+            import torch
+
+            return {"torch.no_grad": torch.no_grad()}  # PyTorch runs eagerly
 
 
 @MODELS

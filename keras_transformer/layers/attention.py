@@ -5,6 +5,7 @@ from keras import ops
 from keras.src.backend import get_keras_mask, nn  # ops.softmax warns where S is 1
 
 from keras_transformer.layers.arguments import check_shape, require, serialize_arguments
+from keras_transformer.layers.dropout import Dropout
 from keras_transformer.layers.projection import projection
 from keras_transformer.layers.rotary_embedding import rotary_embedding
 from keras_transformer.scopes import AttentionScope, CacheScope, compute_once
@@ -77,7 +78,7 @@ class MultiHeadAttention(keras.layers.Layer):
         self.output_projection = projection(
             self, hidden_dim, "output", (None, None, self.num_heads * self.head_dim)
         )
-        self.dropout_layer = keras.layers.Dropout(
+        self.dropout_layer = Dropout(
             self.attention_dropout, name="dropout", dtype=self.dtype_policy
         )
 
@@ -95,7 +96,8 @@ class MultiHeadAttention(keras.layers.Layer):
         scores = ops.reshape(scores, (-1, self.num_heads, length, ops.shape(key)[2]))
         scores = ops.cast(scores, "float32")  # a half-precision sum over S would lose digits
         if attention_mask is not None:
-            scores = ops.where(ops.expand_dims(attention_mask, 1), scores, MASKED)
+            # One sum; `where` on the scores would pass over them again in the gradient.
+            scores = scores + ops.expand_dims(ops.where(attention_mask, 0.0, MASKED), 1)
         weights = nn.softmax(scores)  # (B, N, T, S)
         if scope := AttentionScope.current():
             scope.record(self.path, weights)

@@ -3,6 +3,7 @@
 import keras
 
 from keras_transformer.layers.arguments import require, serialize_arguments
+from keras_transformer.layers.dropout import Dropout
 from keras_transformer.layers.projection import projection
 
 
@@ -83,9 +84,7 @@ class FeedForward(keras.layers.Layer):
         self.contract = projection(
             self, input_shape[-1], "contract", (*input_shape[:-1], self.intermediate_dim)
         )
-        self.dropout_layer = keras.layers.Dropout(
-            self.dropout, name="dropout", dtype=self.dtype_policy
-        )
+        self.dropout_layer = Dropout(self.dropout, name="dropout", dtype=self.dtype_policy)
 
     def call(self, x, training=None):
         x = self.nonlinearity(self.expand(x))  # (B, T, F)

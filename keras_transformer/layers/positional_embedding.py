@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_transformer.layers.arguments import require, serialize_arguments
+from keras_transformer.layers.dropout import Dropout
 from keras_transformer.scopes import compute_once, query_positions
 
 KINDS = ("sinusoidal", "learned", None)
@@ -107,9 +108,7 @@ class PositionalEmbedding(keras.layers.Layer):
         self.embeddings = table(self.vocabulary_size, "embeddings")
         if self.kind == "learned":
             self.position_embeddings = table(self.max_sequence_length, "position_embeddings")
-        self.dropout_layer = keras.layers.Dropout(
-            self.dropout, name="dropout", dtype=self.dtype_policy
-        )
+        self.dropout_layer = Dropout(self.dropout, name="dropout", dtype=self.dtype_policy)
 
     def call(self, token_ids, reverse=False, training=None):
         if reverse:

@@ -4,6 +4,7 @@ import keras
 
 from keras_transformer.layers.arguments import require, serialize_arguments
 from keras_transformer.layers.attention import MultiHeadSelfAttention
+from keras_transformer.layers.dropout import Dropout
 from keras_transformer.layers.feed_forward import FeedForward, activation_function
 from keras_transformer.layers.residual import residual
 from keras_transformer.layers.rms_normalization import RMSNormalization
@@ -68,7 +69,7 @@ class TransformerBlock(keras.layers.Layer):
             name="feed_forward",
             dtype=self.dtype_policy,
         )
-        self.dropout_layer = keras.layers.Dropout(dropout, name="dropout", dtype=self.dtype_policy)
+        self.dropout_layer = Dropout(dropout, name="dropout", dtype=self.dtype_policy)
         self.self_attention_norm = self._norm("self_attention_norm")
         self.feed_forward_norm = self._norm("feed_forward_norm")
 

@@ -3,6 +3,7 @@
 import keras
 
 from keras_transformer.layers import EncoderBlock
+from keras_transformer.layers.dropout import Dropout
 from keras_transformer.models import parts
 
 
@@ -54,5 +55,5 @@ def embed(config, inputs):
     if config.embedding_norm:
         x = parts.norm(config, "embedding_norm")(x)
     if dropout is not None:
-        x = keras.layers.Dropout(config.dropout, name="embedding_dropout")(x)
+        x = Dropout(config.dropout, name="embedding_dropout")(x)
     return x

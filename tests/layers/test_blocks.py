@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from tiny import BACKEND, numpy, random_array, randomize
+from tiny import numpy, random_array, randomize
 
 import keras_transformer as kt
 
@@ -253,7 +253,6 @@ def test_a_window_must_be_positive():
             make()
 
 
-@pytest.mark.skipif(BACKEND == "torch", reason="keras.Function under PyTorch is eager already")
 def test_a_dynamic_length_is_allowed():
     x = keras.Input((None, D))
     model = keras.Model(x, kt.DecoderBlock(2, 16, rotary=kt.RotaryEmbedding())(x))
