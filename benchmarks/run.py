@@ -30,6 +30,7 @@ from rich.table import Table
 FOLDER = Path(__file__).parent
 PARTS = {
     "train": "Training step, source and target tokens a second",
+    "mlm": "Masked language model, training step, real tokens a second",
     "decode": "Generation, new tokens a second",
     "epoch": "One epoch of Multi30k, target tokens a second",
 }
@@ -74,6 +75,7 @@ def cases(options):
     """All processes of one round, those that are compared next to each other."""
     kinds = {
         "train": ("train_step.py", options.sizes, work.TRAINING_PEERS, options.steps),
+        "mlm": ("masked_lm.py", work.BERT_SIZES, work.MASKED_LM_PEERS, options.steps),
         "decode": ("decode.py", options.tasks, work.DECODING_PEERS, options.calls),
         "epoch": ("epoch.py", ["multi30k"], ["ours-tf"], options.data),
     }

@@ -7,14 +7,10 @@ positions filled. Source and target tokens both count, padding does not; the tim
 the steps after three of warm-up.
 """
 
-import statistics
 import sys
-import time
 
 import numpy as np
 import work
-
-WARM_UP = 3
 
 
 def make_batch(size):
@@ -30,26 +26,11 @@ def make_batch(size):
 
 def keras_seconds(peer, size, precision, batch, steps):
     """`(seconds a step, model)` of a model trained by `fit`."""
-    keras = work.use_keras(peer, "float32" if precision == "float32" else "mixed_bfloat16")
+    keras = work.use_keras(peer, work.training_policy(precision))
     model = work.our_translator(size) if peer.startswith("ours") else kerashub(keras, size)
-    # One loss for both, so that the models alone differ.
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.Adam(1e-4), loss)
-    seconds = []
-
-    class Timer(keras.callbacks.Callback):
-        def on_train_batch_begin(self, batch, logs=None):
-            self.start = time.perf_counter()
-
-        def on_train_batch_end(self, batch, logs=None):
-            float(logs["loss"])  # waits for the step
-            seconds.append(time.perf_counter() - self.start)
-
-    source, inputs, labels = (np.concatenate([x] * (WARM_UP + steps)) for x in batch)
+    source, inputs, labels = batch
     weight = (labels != work.PAD).astype("float32")
-    fit = {"batch_size": size.batch, "shuffle": False, "verbose": 0, "callbacks": [Timer()]}
-    model.fit([source, inputs], labels, sample_weight=weight, **fit)
-    return statistics.median(seconds[WARM_UP:]), model
+    return work.fit_seconds(keras, model, [source, inputs], labels, weight, steps), model
 
 
 def kerashub(keras, size):
@@ -76,20 +57,13 @@ def torch_seconds(peer, size, precision, batch, steps):
     torch = work.use_torch()
     source, inputs, labels = (torch.tensor(x).long() for x in batch)
     model, forward = (hf if peer == "hf" else nn_transformer)(torch, size)
-    model.train()
-    optimizer = torch.optim.Adam(model.parameters(), 1e-4)
     crossentropy = torch.nn.CrossEntropyLoss(ignore_index=work.PAD)
 
-    def step():
-        optimizer.zero_grad(set_to_none=True)
-        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
-            logits = forward(source, inputs)
-            loss = crossentropy(logits.flatten(0, 1).float(), labels.flatten())
-        loss.backward()
-        optimizer.step()
-        return loss.item()
+    def compute_loss():
+        logits = forward(source, inputs)
+        return crossentropy(logits.flatten(0, 1).float(), labels.flatten())
 
-    return work.median_seconds(step, steps, WARM_UP), model
+    return work.loop_seconds(torch, model, compute_loss, precision, steps), model
 
 
 def hf(torch, size):

@@ -8,6 +8,8 @@ import sys
 import time
 from typing import NamedTuple
 
+import numpy as np
+
 
 class Size(NamedTuple):
     """A model, and the batch of random ids that it works on."""
@@ -34,6 +36,7 @@ SIZES = {
     "tiny": Size(4, 128, 256, 4, 10_000, batch=128, length=32),
     "base": Size(6, 512, 2048, 8, 32_000, batch=16, length=64),
 }
+BERT_SIZES = {"bert-small": Size(4, 512, 2048, 8, 30_522, batch=32, length=128)}
 TRANSLATION = Size(6, 512, 2048, 8, 32_000, batch=32, length=32)
 GPT2 = Size(12, 768, 3072, 12, 50_257, batch=1, length=32)
 TASKS = {
@@ -46,9 +49,11 @@ PRECISIONS = ("float32", "bfloat16")
 # `-tf` and `-jax` name the Keras backend; `hf` is Hugging Face transformers on PyTorch.
 TRAINING_PEERS = ("ours-tf", "ours-jax", "kerashub-tf", "kerashub-jax", "torch", "hf")
 DECODING_PEERS = ("ours-tf", "ours-jax", "kerashub-tf", "hf", "ctranslate2")
+MASKED_LM_PEERS = ("ours-tf", "kerashub-tf", "hf")
 
-PAD, START, END = 0, 2, 3  # smaller than any random id
+PAD, START, END, MASK = 0, 2, 3, 4  # smaller than any random id
 MAX_LENGTH = 512  # rows of learned position tables
+WARM_UP = 3  # training steps that are not timed
 
 
 def random_ids(rng, size, extra=0):
@@ -66,6 +71,11 @@ def use_keras(peer, policy):
 
     keras.config.set_dtype_policy(policy)
     return keras
+
+
+def training_policy(precision):
+    """Keras' name of weights in float32 and computation in that precision."""
+    return "float32" if precision == "float32" else "mixed_bfloat16"
 
 
 def use_torch():
@@ -129,6 +139,46 @@ def median_seconds(work, repeats, warm_up):
         work()
         seconds.append(time.perf_counter() - start)
     return statistics.median(seconds[warm_up:])
+
+
+def fit_seconds(keras, model, inputs, labels, weight, steps):
+    """Median time of `fit`'s steps with Adam, every one on this same batch."""
+    # One loss for all and no metrics (KerasHub's tasks have some by default), so that the models
+    # alone differ.
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(1e-4), loss, weighted_metrics=None)
+    seconds = []
+
+    class Timer(keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch, logs=None):
+            self.start = time.perf_counter()
+
+        def on_train_batch_end(self, batch, logs=None):
+            float(logs["loss"])  # waits for the step
+            seconds.append(time.perf_counter() - self.start)
+
+    fit = {"batch_size": len(labels), "shuffle": False, "verbose": 0, "callbacks": [Timer()]}
+    inputs, labels, weight = keras.tree.map_structure(
+        lambda x: np.concatenate([x] * (WARM_UP + steps)), (inputs, labels, weight)
+    )
+    model.fit(inputs, labels, sample_weight=weight, **fit)
+    return statistics.median(seconds[WARM_UP:])
+
+
+def loop_seconds(torch, model, compute_loss, precision, steps):
+    """Median time of a plain PyTorch loop's steps with Adam on the batch of `compute_loss()`."""
+    model.train()
+    optimizer = torch.optim.Adam(model.parameters(), 1e-4)
+
+    def step():
+        optimizer.zero_grad(set_to_none=True)
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
+            loss = compute_loss()
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    return median_seconds(step, steps, WARM_UP)
 
 
 def report(measured):

@@ -43,6 +43,8 @@ class TransformerConfig:
         initializer_range: standard deviation of normal initial values. None means Glorot uniform
             kernels and embeddings with D ** -0.5.
         pad_id: the padding token; None when the vocabulary has none.
+        line_start_id: the token that begins a line, where one row may hold several: attention then
+            stays inside a line, and positions restart with it. None means that a row is one line.
 
     Raises:
         ValueError: for values that do not fit together.
@@ -80,6 +82,7 @@ class TransformerConfig:
     pooler: bool = False
     initializer_range: float | None = None
     pad_id: int | None = 0
+    line_start_id: int | None = None
 
     def __post_init__(self):
         for name in (
@@ -132,12 +135,13 @@ class TransformerConfig:
             "an even head size for rotary positions",
             key_dim=self.head_dim,
         )
-        require(
-            self.pad_id is None or 0 <= self.pad_id < self.vocabulary_size,
-            "pad_id to be a token of the vocabulary or None",
-            pad_id=self.pad_id,
-            vocabulary_size=self.vocabulary_size,
-        )
+        for name in ("pad_id", "line_start_id"):
+            value = getattr(self, name)
+            require(
+                value is None or 0 <= value < self.vocabulary_size,
+                f"{name} to be a token of the vocabulary or None",
+                **{name: value, "vocabulary_size": self.vocabulary_size},
+            )
 
     @property
     def head_dim(self):

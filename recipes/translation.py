@@ -12,14 +12,9 @@ the scores on real text, with their commands.
 """
 
 import argparse
-import itertools
 import json
 import os
-import shlex
-import shutil
 import sys
-import time
-from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's notes on the machine
 
@@ -31,6 +26,7 @@ from rich.markup import escape
 from rich.table import Table
 
 import keras_transformer as kt
+from keras_transformer.training import recipe
 
 # ------------------------------------------------------------------------------------------------
 # Settings
@@ -49,8 +45,6 @@ BUILT_IN = {
     "average": 3,
     "beam": 1,
 }
-# How far to go, and where from: what a resumed run may change.
-RUN_MODES = ("epochs", "max_updates", "resume", "overwrite", "settings", "name")
 
 
 def training_settings():
@@ -79,28 +73,17 @@ def training_settings():
     )
     # Model.
     add("--preset", default="transformer_tiny", help="named size, such as transformer_base")
-    add("--num-layers", type=int, help="blocks of the encoder and of the decoder")
-    add("--num-heads", type=int, help="attention heads")
-    add("--hidden-dim", type=int, help="width of the residual stream")
-    add("--intermediate-dim", type=int, help="width inside the feed-forward networks")
-    add("--dropout", type=float, help="share of activations dropped in training")
+    recipe.add_model_settings(add)
     # Training.
-    add("--epochs", type=int, default=20, help="passes over the text")
-    add("--max-updates", type=int, help="stop after so many updates, also within an epoch")
     add("--peak-learning-rate", type=float, default=2e-3, help="Adam's rate after the warm-up")
     add("--warmup-updates", type=int, default=2000, help="updates of linear rise; then 1/sqrt")
     add("--label-smoothing", type=float, default=0.1, help="share of each target spread over V")
     add("--clip-norm", type=float, default=25.0, help="largest norm of all gradients together")
     add("--average", type=int, default=10, help="epochs whose weights are averaged at the end")
-    add("--precision", default="float32", choices=["float32", "mixed_bfloat16"], help="of compute")
-    add("--seed", type=int, default=1, help="of the weights, dropout and order of the text")
     # Decoding and scoring.
     add_decoding(add)
     # The run.
-    add("--name", help="the run's folders: runs/NAME and tensorboard_logs/NAME (default: the time)")
-    add("--settings", help="settings.json of a run to repeat")
-    add("--resume", action="store_true", help="go on with the run --name where it stopped")
-    add("--overwrite", action="store_true", help="replace the run --name")
+    recipe.add_run_settings(add, epochs=20)
     return parser
 
 
@@ -112,29 +95,10 @@ def add_decoding(add):
 
 
 def parse_training(arguments):
-    """The settings: defaults, then the corpus' or a stored run's, then the command line's."""
-    parser = training_settings()
-    given, _ = parser.parse_known_args(arguments)
-    if given.resume:
-        if not given.name:
-            raise ValueError("--resume needs the --name of the run to go on with.")
-        stored = kt.training.Run.open(run_folder(given.name)).settings
-        parser.set_defaults(**stored)
-    elif given.settings:
-        parser.set_defaults(**{**read_settings(given.settings), "name": None})
-    elif not (given.source or given.pairs):
-        parser.set_defaults(**BUILT_IN)
-    settings = parser.parse_args(arguments)
-    settings.name = settings.name or time.strftime("translation-%Y%m%d-%H%M%S")
+    text = ("source", "pairs")
+    settings = recipe.parse_training(training_settings(), arguments, BUILT_IN, text)
     check_files(settings)
     return settings
-
-
-def read_settings(path):
-    try:
-        return json.loads(Path(path).read_text())
-    except ValueError:
-        raise ValueError(f"{path}: expected a run's settings.json, found no JSON.") from None
 
 
 def check_files(settings):
@@ -145,10 +109,6 @@ def check_files(settings):
             raise ValueError(f"--{flag} and --{flag.replace('source', 'target')} go together.")
     if settings.source and settings.pairs:
         raise ValueError("Expected --source and --target, or --pairs, not both.")
-
-
-def run_folder(name):
-    return Path("runs") / name
 
 
 # ------------------------------------------------------------------------------------------------
@@ -179,18 +139,11 @@ def read_text(settings):
     return train, valid, test
 
 
-def hold_out(text, seed, count=1000):
-    """Takes `count` sources, a tenth at most, with all their translations out of the text."""
-    source, target = text
-    distinct = sorted(set(source))
-    count = min(count, len(distinct) // 10)
-    if not count:
-        raise ValueError(f"Expected at least 10 different sentences. Received: {len(distinct)}")
-    chosen = set(np.random.default_rng(seed).permutation(distinct)[:count].tolist())
-    pairs = list(zip(source, target, strict=True))
-    rest = [pair for pair in pairs if pair[0] not in chosen]
-    held_out = {s: t for s, t in reversed(pairs) if s in chosen}  # the first translation
-    return tuple(map(list, zip(*rest, strict=True))), (list(held_out), list(held_out.values()))
+def hold_out(text, seed):
+    """Takes 1,000 sources, a tenth at most, with all their translations out of the text."""
+    pairs = list(zip(*text, strict=True))
+    parts = recipe.hold_out(pairs, seed, key=lambda pair: pair[0])
+    return [tuple(map(list, zip(*part, strict=True))) for part in parts]
 
 
 # ------------------------------------------------------------------------------------------------
@@ -218,16 +171,17 @@ def make_batches(settings, tokenizer, text, **kwargs):
 # ------------------------------------------------------------------------------------------------
 
 
-def make_model(settings, tokenizer):
-    sizes = ("num_layers", "num_heads", "hidden_dim", "intermediate_dim", "dropout")
-    changes = {name: getattr(settings, name) for name in sizes}
-    config = kt.TransformerConfig.preset(
+def make_config(settings, tokenizer):
+    return kt.TransformerConfig.preset(
         settings.preset,
         vocabulary_size=tokenizer.vocabulary_size,
         max_sequence_length=settings.max_length,
         pad_id=tokenizer.pad_id,
-        **{name: value for name, value in changes.items() if value is not None},
+        **recipe.model_changes(settings),
     )
+
+
+def make_model(settings, config):
     model = kt.models.encoder_decoder(config)
     rate = kt.training.InverseSquareRoot(settings.peak_learning_rate, settings.warmup_updates)
     model.compile(
@@ -251,14 +205,15 @@ def make_model(settings, tokenizer):
 
 
 def train(settings):
-    keras.utils.set_random_seed(settings.seed)
-    keras.config.set_dtype_policy(settings.precision)
+    recipe.prepare(settings)
     train_text, valid_text, test_text = read_text(settings)
     tokenizer = make_tokenizer(settings, train_text)
     batches = make_batches(settings, tokenizer, train_text)
     valid_batches = make_batches(settings, tokenizer, valid_text, shuffle=False)
-    model = make_model(settings, tokenizer)
-    run, log_dir = open_run(settings, tokenizer)  # last: nothing is written if anything is wrong
+    config = make_config(settings, tokenizer)
+    model = make_model(settings, config)
+    # Last: nothing is written if anything is wrong.
+    run, log_dir = recipe.open_run(settings, tokenizer, config)
     model.summary()
     print(f"train: {batches.describe()}\nvalid: {valid_batches.describe()}")
     print(f"vocabulary: {tokenizer.vocabulary_size:,} tokens\nrun: {run.folder}")
@@ -278,17 +233,11 @@ def train(settings):
         kt.monitoring.TensorBoard(log_dir),
         checkpoint,
     ]
-    try:
-        history = fit(settings, model, batches, valid_batches, checkpoint, callbacks)
-    except KeyboardInterrupt:
-        position = checkpoint.save()
-        print(f"\nInterrupted; saved after {position.updates:,} updates. To go on:")
-        print(f"  python {sys.argv[0]} --resume --name {shlex.quote(settings.name)}")
-        sys.exit(130)
-
+    history = recipe.fit(settings, model, batches, valid_batches, checkpoint, callbacks)
     kt.training.average_checkpoints(run, model, last=settings.average)
     model.save(run.model_file)
     position = checkpoint.position()
+    speeds = history.get("target_tokens_per_second")
     translator = Translator(model, tokenizer, settings.max_length, settings)
     outputs = translator(test_text[0])
     scores = score(outputs, list(map(tokenizer.plain, test_text[1])), settings)
@@ -301,62 +250,19 @@ def train(settings):
             "parameters": model.count_params(),
             "updates": position.updates,
             "train_seconds": round(position.seconds, 1),
-            "target_tokens_per_second": round(float(np.mean(history)), 1) if history else None,
+            "target_tokens_per_second": round(float(np.mean(speeds)), 1) if speeds else None,
             "padding_fraction": round(batches.padding_fraction, 4),
         }
     )
     show_translations([map(tokenizer.plain, lines) for lines in test_text], outputs)
-    print(json.dumps(run.metrics, indent=2))
-    print(f"model: {run.model_file}\nlogs: tensorboard --logdir {log_dir}")
+    recipe.show_metrics(run, log_dir)
 
 
 def make_tokenizer(settings, text):
     if settings.resume:
-        return kt.text.load_tokenizer(run_folder(settings.name))
-    size = settings.vocabulary_size
-    if size is None and settings.tokenizer != "whitespace":
-        size = 8000
+        return kt.text.load_tokenizer(recipe.run_folder(settings.name))
+    size = recipe.vocabulary_size(settings)
     return kt.text.train_tokenizer(settings.tokenizer, text[0] + text[1], size)
-
-
-def open_run(settings, tokenizer):
-    """The run's folder, made or taken up again, and the folder of its logs."""
-    folder, log_dir = run_folder(settings.name), Path("tensorboard_logs") / settings.name
-    if settings.resume:
-        return kt.training.Run.resume(folder, vars(settings), may_differ=RUN_MODES), log_dir
-    run = kt.training.Run.create(folder, vars(settings), overwrite=settings.overwrite)
-    shutil.rmtree(log_dir, ignore_errors=True)
-    tokenizer.save(run.folder)
-    return run, log_dir
-
-
-def fit(settings, model, batches, valid_batches, checkpoint, callbacks):
-    """Trains to the end, from a checkpoint if there is one; target tokens a second, by epoch."""
-    start = checkpoint.restore(model)
-    if settings.max_updates:
-        if start.updates >= settings.max_updates:
-            return []
-        callbacks = [*callbacks, kt.training.StopAfter(settings.max_updates)]
-    # An epoch that was interrupted is a leg of its own: Keras wants all epochs of one length.
-    legs = [(start.epoch + bool(start.batches), settings.epochs, 0)]
-    if start.batches:
-        legs.insert(0, (start.epoch, start.epoch + 1, start.batches))
-    speeds = []
-    for first, last, skip in legs:
-        history = model.fit(
-            batches.dataset(first, skip),
-            steps_per_epoch=batches.num_batches - skip,
-            initial_epoch=first,
-            epochs=last,
-            validation_data=valid_batches.dataset(),
-            callbacks=callbacks,
-            shuffle=False,  # the batches are
-            verbose="auto" if sys.stdout.isatty() else 2,
-        )
-        speeds += history.history.get("target_tokens_per_second", [])
-        if model.stop_training:
-            break
-    return speeds
 
 
 # ------------------------------------------------------------------------------------------------
@@ -445,11 +351,7 @@ def show_translations(text, outputs, count=10):
 
 
 def load_translator(arguments):
-    run = kt.training.Run.open(arguments.run)
-    if not run.model_file.is_file():
-        raise kt.training.RunError(f"{arguments.run} has no model.keras: its training is not over.")
-    model = keras.models.load_model(run.model_file, compile=False)
-    tokenizer = kt.text.load_tokenizer(run.folder)
+    run, model, tokenizer = recipe.load_run(arguments.run, "translation")
     return Translator(model, tokenizer, run.settings["max_length"], arguments)
 
 
@@ -468,21 +370,11 @@ def report_too_long(translator, lines, first=1):
 def translate(arguments):
     """Standard input to standard output, a line each."""
     translator = load_translator(arguments)
-    size = 1 if sys.stdin.isatty() else 1024
-    stream = enumerate(sys.stdin.buffer, 1)
     failed = 0
-    while chunk := list(itertools.islice(stream, size)):
-        lines = [decode_line(line, number) for number, line in chunk]
-        failed += report_too_long(translator, lines, chunk[0][0])
+    for first, lines in recipe.standard_input():
+        failed += report_too_long(translator, lines, first)
         print(*translator(lines), sep="\n", flush=True)
     sys.exit(1 if failed else 0)
-
-
-def decode_line(line, number):
-    try:
-        return line.decode("utf-8").rstrip("\r\n")
-    except UnicodeDecodeError:
-        raise ValueError(f"standard input, line {number}: not UTF-8.") from None
 
 
 def evaluate(arguments):
@@ -511,13 +403,11 @@ def parse_command(command, arguments):
 
 
 def main(arguments):
-    try:
+    with recipe.clear_errors("translation.py"):
         for command in (translate, evaluate):
             if arguments[:1] == [command.__name__]:
                 return command(parse_command(command, arguments[1:]))
         return train(parse_training(arguments))
-    except (ValueError, OSError) as error:
-        sys.exit(f"translation.py: {error}")
 
 
 if __name__ == "__main__":

@@ -33,6 +33,8 @@ def config(**changes):
         ({"attention_dropout": -0.1}, "attention_dropout to be at least 0 and below 1"),
         ({"pad_id": 100}, "pad_id to be a token .*pad_id=100, vocabulary_size=100"),
         ({"pad_id": -1}, "pad_id to be a token of the vocabulary or None"),
+        ({"line_start_id": 100}, "line_start_id to be a token .*line_start_id=100, v.*=100"),
+        ({"line_start_id": -1}, "line_start_id to be a token of the vocabulary or None"),
         ({"window": 0}, "window to be a positive integer or None.*window=0"),
         ({"key_dim": -2}, "key_dim to be a positive integer or None.*key_dim=-2"),
     ],

@@ -1,5 +1,16 @@
-"""From token ids to batches."""
+"""Batches of bounded shapes from lists of ids."""
 
 from keras_transformer.data.batching import PairBatches, length_batches
+from keras_transformer.data.labelling import LabelledBatches
+from keras_transformer.data.masking import NOT_A_PAIR, MaskedBatches, Masker
+from keras_transformer.data.packing import pack
 
-__all__ = ["PairBatches", "length_batches"]
+__all__ = [
+    "NOT_A_PAIR",
+    "LabelledBatches",
+    "MaskedBatches",
+    "Masker",
+    "PairBatches",
+    "length_batches",
+    "pack",
+]

@@ -5,20 +5,26 @@ F intermediate, V vocabulary. In every mask True marks a real token, or one that
 """
 
 from keras_transformer.layers.attention import MultiHeadCrossAttention, MultiHeadSelfAttention
+from keras_transformer.layers.bias import Bias
 from keras_transformer.layers.causal_mask import CausalMask
 from keras_transformer.layers.decoder_block import DecoderBlock
 from keras_transformer.layers.encoder_block import EncoderBlock
 from keras_transformer.layers.feed_forward import FeedForward
+from keras_transformer.layers.masked_lm_head import MaskedLMHead
+from keras_transformer.layers.packed_lines import PackedLines
 from keras_transformer.layers.positional_embedding import PositionalEmbedding
 from keras_transformer.layers.rotary_embedding import RotaryEmbedding
 
 __all__ = [
+    "Bias",
     "CausalMask",
     "DecoderBlock",
     "EncoderBlock",
     "FeedForward",
+    "MaskedLMHead",
     "MultiHeadCrossAttention",
     "MultiHeadSelfAttention",
+    "PackedLines",
     "PositionalEmbedding",
     "RotaryEmbedding",
 ]

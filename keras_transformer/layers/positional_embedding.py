@@ -43,6 +43,7 @@ class PositionalEmbedding(keras.layers.Layer):
 
     Call arguments:
         token_ids: `(B, T)` ints; with `reverse=True` hidden states `(B, T, D)`.
+        positions: `(B, T)` ints, the position of each token. None counts from 0.
         reverse: bool, whether to multiply by the transposed token table ("tied" logits).
 
     Returns:
@@ -110,7 +111,7 @@ class PositionalEmbedding(keras.layers.Layer):
             self.position_embeddings = table(self.max_sequence_length, "position_embeddings")
         self.dropout_layer = Dropout(self.dropout, name="dropout", dtype=self.dtype_policy)
 
-    def call(self, token_ids, reverse=False, training=None):
+    def call(self, token_ids, positions=None, reverse=False, training=None):
         if reverse:
             table = compute_once(self.path, lambda: ops.transpose(self.embeddings))  # (D, V)
             return ops.matmul(token_ids, table)  # (B, T, V)
@@ -118,14 +119,14 @@ class PositionalEmbedding(keras.layers.Layer):
         if self.scale:
             x = x * self.hidden_dim**0.5
         if self.kind is not None:
-            x = x + self.embed_positions(token_ids)
+            x = x + self.embed_positions(token_ids, positions)
         return self.dropout_layer(x, training=training)
 
-    def embed_positions(self, token_ids):
-        position = query_positions(token_ids)  # (1|B, T)
+    def embed_positions(self, token_ids, positions=None):
+        position = query_positions(token_ids) if positions is None else positions  # (1|B, T)
         if self.kind == "sinusoidal":
             return ops.cast(sinusoids(position, self.hidden_dim), self.compute_dtype)
-        length = token_ids.shape[1]
+        length = token_ids.shape[1] if positions is None else None
         require(
             length is None or length <= self.max_sequence_length,
             f"sequences of at most max_sequence_length={self.max_sequence_length} tokens",
@@ -138,7 +139,7 @@ class PositionalEmbedding(keras.layers.Layer):
             return ops.not_equal(token_ids, 0)
         return previous_mask
 
-    def compute_output_spec(self, token_ids, reverse=False, training=None):
+    def compute_output_spec(self, token_ids, positions=None, reverse=False, training=None):
         last = self.vocabulary_size if reverse else self.hidden_dim
         return keras.KerasTensor((*token_ids.shape[:2], last), dtype=self.compute_dtype)
 

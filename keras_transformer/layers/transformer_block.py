@@ -6,11 +6,12 @@ from keras_transformer.layers.arguments import require, serialize_arguments
 from keras_transformer.layers.attention import MultiHeadSelfAttention
 from keras_transformer.layers.dropout import Dropout
 from keras_transformer.layers.feed_forward import FeedForward, activation_function
+from keras_transformer.layers.layer_normalization import LayerNormalization
 from keras_transformer.layers.residual import residual
 from keras_transformer.layers.rms_normalization import RMSNormalization
 from keras_transformer.layers.rotary_embedding import rotary_embedding
 
-NORMS = {"layer_norm": keras.layers.LayerNormalization, "rms_norm": RMSNormalization}
+NORMS = {"layer_norm": LayerNormalization, "rms_norm": RMSNormalization}
 
 
 def normalization(norm, epsilon, **kwargs):

@@ -2,6 +2,18 @@
 
 from keras_transformer.models.decoder_only import decoder_only
 from keras_transformer.models.encoder_decoder import encoder_decoder
-from keras_transformer.models.encoder_only import encoder_only
+from keras_transformer.models.encoder_only import (
+    copy_weights,
+    encoder_only,
+    masked_language_model,
+    sequence_classifier,
+)
 
-__all__ = ["decoder_only", "encoder_decoder", "encoder_only"]
+__all__ = [
+    "copy_weights",
+    "decoder_only",
+    "encoder_decoder",
+    "encoder_only",
+    "masked_language_model",
+    "sequence_classifier",
+]

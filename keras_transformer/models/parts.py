@@ -26,7 +26,7 @@ def token_embedding(config, name="embedding", dropout=None):
         kind=None if config.position == "rotary" else config.position,
         scale=config.scale_embedding,
         dropout=config.dropout if dropout is None else dropout,
-        embeddings_initializer=_normal(config),
+        embeddings_initializer=initializer(config),
         name=name,
     )
 
@@ -49,7 +49,7 @@ def block(block_class, config, name, **kwargs):
         norm=config.norm,
         layer_norm_epsilon=config.layer_norm_epsilon,
         use_bias=config.use_bias,
-        kernel_initializer=_normal(config) or "glorot_uniform",
+        kernel_initializer=initializer(config) or "glorot_uniform",
         name=name,
         **kwargs,
     )
@@ -65,18 +65,19 @@ def close_stack(config, x, name):
     return norm(config, name)(x) if config.normalize_first else x
 
 
-def logits(config, x, embedding):
+def logits(config, x, embedding, name="logits"):
     """`(B, T, V)` from `x (B, T, D)`: by the token table, or by a matrix of their own."""
     if config.tie_embeddings:
-        return keras.layers.Identity(name="logits")(embedding(x, reverse=True))
+        return keras.layers.Identity(name=name)(embedding(x, reverse=True))
     return keras.layers.Dense(
         config.vocabulary_size,
         use_bias=False,
-        kernel_initializer=_normal(config) or "glorot_uniform",
-        name="logits",
+        kernel_initializer=initializer(config) or "glorot_uniform",
+        name=name,
     )(x)
 
 
-def _normal(config):
+def initializer(config):
+    """Initial values of the kernels and tables; None leaves the layers theirs."""
     deviation = config.initializer_range
     return None if deviation is None else keras.initializers.RandomNormal(stddev=deviation)

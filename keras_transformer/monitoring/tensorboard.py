@@ -76,7 +76,41 @@ class TensorBoard(keras.callbacks.Callback):
                 tf.summary.scalar(name, value)
 
 
-class SampleTranslations(keras.callbacks.Callback):
+class SampleTable(keras.callbacks.Callback):
+    """Writes a table to read after an epoch, under the TensorBoard tab Text, in the run `samples`.
+
+    Args:
+        log_dir: Folder of the run's logs.
+        titles: List of str, the columns.
+        rows: Function without arguments to the rows, each a sequence of str.
+
+    Example:
+
+    >>> import tempfile
+    >>> log_dir = tempfile.mkdtemp()
+    >>> samples = SampleTable(log_dir, ["word", "guess"], lambda: [("cat", "dog")])
+    >>> samples.set_model(keras.Sequential())
+    >>> samples.model.compile("sgd")
+    >>> samples.on_epoch_end(0, {})
+    >>> [path.name for path in pathlib.Path(log_dir).iterdir()]
+    ['samples']
+    """
+
+    def __init__(self, log_dir, titles, rows):
+        super().__init__()
+        self.folder = pathlib.Path(log_dir) / "samples"
+        self.titles = titles
+        self.rows = rows
+        self._writer = None
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._writer = self._writer or tf.summary.create_file_writer(str(self.folder))
+        with self._writer.as_default(int(self.model.optimizer.iterations)):
+            tf.summary.text("samples", table(self.titles, self.rows()))
+        self._writer.flush()
+
+
+class SampleTranslations(SampleTable):
     """Translates the validation sentences after an epoch: BLEU, and a table to read.
 
     Adds `val_bleu` (corpus BLEU, 0 to 100) to the logs, so callbacks that come after, Keras'
@@ -126,13 +160,12 @@ class SampleTranslations(keras.callbacks.Callback):
         tokenize=None,
         lowercase=False,
     ):
-        super().__init__()
         if not sources or len(sources) != len(references):
             raise ValueError(
                 "Expected as many `references` as `sources`, and at least one. "
                 f"Received: len(sources)={len(sources)}, len(references)={len(references)}"
             )
-        self.folder = pathlib.Path(log_dir) / "samples"
+        super().__init__(log_dir, ["source", "reference", "output"], self._rows)
         self.translate = translate
         self.sources = list(sources)
         self.references = list(map(plain, references))
@@ -141,26 +174,24 @@ class SampleTranslations(keras.callbacks.Callback):
         self.every = every
         self.tokenize = tokenize
         self.lowercase = lowercase
-        self._writer = None
 
     def on_epoch_end(self, epoch, logs=None):
         if (epoch + 1) % self.every:
             return
-        outputs = self.translate(self.sources)
+        self._outputs = self.translate(self.sources)
         bleu = sacrebleu.corpus_bleu(
-            outputs,
+            self._outputs,
             [self.references],
             tokenize=self.tokenize,
             lowercase=self.lowercase,
             force=True,  # without the warning that the text looks tokenised
         )
         logs["val_bleu"] = bleu.score
+        super().on_epoch_end(epoch, logs)
+
+    def _rows(self):
         shown = map(self.plain, self.sources)
-        rows = list(zip(shown, self.references, outputs, strict=True))[: self.count]
-        self._writer = self._writer or tf.summary.create_file_writer(str(self.folder))
-        with self._writer.as_default(int(self.model.optimizer.iterations)):
-            tf.summary.text("samples", table(["source", "reference", "output"], rows))
-        self._writer.flush()
+        return list(zip(shown, self.references, self._outputs, strict=True))[: self.count]
 
 
 def table(titles, rows):

@@ -1,15 +1,29 @@
 """Text in and text out: readers of corpora, and tokenizers that train, save and load."""
 
-from keras_transformer.text.corpus import TextError, read_lines, read_pairs, read_parallel
-from keras_transformer.text.tokenizers import KINDS, Tokenizer, load_tokenizer, train_tokenizer
+from keras_transformer.text.corpus import (
+    TextError,
+    read_lines,
+    read_pairs,
+    read_parallel,
+    read_table,
+)
+from keras_transformer.text.tokenizers import (
+    KINDS,
+    Tokenizer,
+    load_tokenizer,
+    load_vocabulary,
+    train_tokenizer,
+)
 
 __all__ = [
     "KINDS",
     "TextError",
     "Tokenizer",
     "load_tokenizer",
+    "load_vocabulary",
     "read_lines",
     "read_pairs",
     "read_parallel",
+    "read_table",
     "train_tokenizer",
 ]

@@ -1,5 +1,6 @@
 """Readers of text corpora, plain or gzipped. A bad line is named by file, number and reason."""
 
+import csv
 import gzip
 import zlib
 from pathlib import Path
@@ -105,6 +106,104 @@ def read_pairs(path):
                 "found no tab"
             )
     return [row[0] for row in rows], [row[1] for row in rows]
+
+
+def read_table(path, text_column=None, label_column=None, classes=None):
+    """Reads a table of texts and their labels.
+
+    A file named `.csv` or `.csv.gz` has commas between its columns, and quotes around fields with
+    commas, quotes or line ends (which become spaces); any other has tabs, and quotes are text.
+
+    Args:
+        path: The file, as for `read_lines`.
+        text_column: Name of a column in the first line, or its position from 1. Default: 1.
+        label_column: The same. Default: 2. Only a name makes the first line a header.
+        classes: The labels that may occur. Default `None`: any.
+
+    Returns:
+        Two lists of str of one length: texts and labels.
+
+    Raises:
+        TextError: As `read_lines`; a column that is not there, a row that ends before it, an
+            empty text or label, a label that is not among `classes`, or quotes that do not match.
+
+    Example:
+
+    >>> import tempfile
+    >>> path = tempfile.mkdtemp() + "/reviews.csv"
+    >>> _ = open(path, "w").write('stars,review\\n5,"Good, cheap."\\n1,Bad.\\n')
+    >>> read_table(path, text_column="review", label_column="stars")
+    (['Good, cheap.', 'Bad.'], ['5', '1'])
+    >>> read_table(path, text_column=2, label_column=1, classes=["1", "5"])
+    Traceback (most recent call last):
+    keras_transformer.text.corpus.TextError: /tmp/reviews.csv, line 1: expected one of the labels...
+    """
+    rows = _csv_rows(path) if _is_csv(path) else _tab_rows(path)
+    columns = [
+        default if column is None else column
+        for default, column in enumerate((text_column, label_column), 1)
+    ]
+    columns = [int(c) if str(c).isdecimal() else c for c in columns]
+    if not all(isinstance(column, int) for column in columns):
+        columns = _find_columns(path, next(rows)[1], columns)
+    if min(columns) < 1:
+        raise TextError(f"{path}: expected the position of a column from 1, found {min(columns)}")
+    texts, labels = [], []
+    for number, row in rows:
+        where = f"{path}, line {number}"
+        if len(row) < max(columns):
+            raise TextError(f"{where}: expected at least {max(columns)} columns, found {len(row)}")
+        text, label = (row[column - 1].strip() for column in columns)
+        for what, field, column in zip(("text", "label"), (text, label), columns, strict=True):
+            if not field:
+                raise TextError(f"{where}: expected a {what} in column {column}, found none")
+        if classes is not None and label not in classes:
+            raise TextError(
+                f"{where}: expected one of the labels {_some(classes)}, found {label!r}"
+            )
+        texts.append(text)
+        labels.append(label)
+    if not texts:
+        raise TextError(f"{path}: expected texts with labels after the header, found none")
+    return texts, labels
+
+
+def _is_csv(path):
+    return str(path).lower().removesuffix(".gz").endswith(".csv")
+
+
+def _tab_rows(path):
+    """Yields `(line number, fields)`."""
+    return enumerate((line.split("\t") for line in read_lines(path)), 1)
+
+
+def _csv_rows(path):
+    """Yields `(number of its first line, fields)`."""
+    reader = csv.reader((line + "\n" for line in read_lines(path)), strict=True)
+    number = 1
+    try:
+        for row in reader:
+            yield number, [field.replace("\n", " ") for field in row]
+            number = reader.line_num + 1
+    except csv.Error as error:
+        raise TextError(
+            f"{path}, line {number}: expected comma-separated fields, found {error}"
+        ) from None
+
+
+def _find_columns(path, header, columns):
+    """The positions of columns that may be given by name."""
+    for column in columns:
+        if isinstance(column, str) and column not in header:
+            raise TextError(
+                f"{path}, line 1: expected a column named {column!r}, found {_some(header)}"
+            )
+    return [c if isinstance(c, int) else header.index(c) + 1 for c in columns]
+
+
+def _some(names, count=20):
+    names = list(map(str, names))
+    return ", ".join(names[:count]) + (f" and {len(names) - count:,} more" if names[count:] else "")
 
 
 def _decode(line, path, number):

@@ -1,7 +1,8 @@
-"""Tokenizers: text to ids and back. All kinds share one interface and the same special ids.
+"""Tokenizers: text to ids and back. All kinds share one interface.
 
-`train_tokenizer` and `load_tokenizer` choose the class. SentencePiece and WordPiece are KerasHub's,
-trained by its own functions; `Whitespace` is for text that was split into subwords before.
+`train_tokenizer`, `load_tokenizer` and `load_vocabulary` choose the class. SentencePiece and
+WordPiece are KerasHub's, trained by its own functions; `Whitespace` is for text that was split
+into subwords before.
 Training is deterministic: the same lines give the same tokenizer. (SentencePiece leaves lines of
 more than 4,192 bytes out of its training, not out of `encode`.)
 """
@@ -20,15 +21,17 @@ from keras_transformer.text.corpus import TextError, read_lines
 class Tokenizer:
     """What every tokenizer does. Make one with `train_tokenizer` or `load_tokenizer`.
 
-    Special tokens have the same ids in every kind. They are never found in text: a user's literal
-    `"[START]"` or `"</s>"` is encoded as ordinary characters.
+    Special tokens are never found in text: a user's literal `"[START]"` or `"</s>"` is encoded as
+    ordinary characters.
 
     Attributes:
         kind: The kind, as for `train_tokenizer`.
         lowercase: Whether text is lower-cased before it is split.
         vocabulary_size: Number of ids, special tokens included.
         vocabulary: List of str, the token of each id.
-        pad_id, unknown_id, start_id, end_id: 0, 1, 2, 3.
+        pad_id, unknown_id, start_id, end_id: 0, 1, 2, 3 in every tokenizer that was trained here.
+        mask_id: What a masked language model sees in a token's place; None without such a token.
+        special_ids: List of all of these.
 
     Example:
 
@@ -40,20 +43,25 @@ class Tokenizer:
     ['a cat']
     """
 
-    pad_id, unknown_id, start_id, end_id = range(4)
-    special_tokens = ("<pad>", "<unk>", "<s>", "</s>")
+    special_tokens = ("<pad>", "<unk>", "<s>", "</s>", "<mask>")  # the last one need not be there
     file = "vocabulary.txt"
 
-    def __init__(self, kind, lowercase, tokens):
+    def __init__(self, kind, lowercase, tokens, mask=False):
         self.kind = kind
         self.lowercase = lowercase
         self.vocabulary = list(tokens)
-        if self.vocabulary[:4] != list(self.special_tokens):
+        special = self.special_tokens[: 5 if mask else 4]
+        if missing := [token for token in special if token not in self.vocabulary]:
             raise TextError(
-                f"Expected a {kind} vocabulary to begin with {', '.join(self.special_tokens)}. "
-                f"Received: {', '.join(self.vocabulary[:4])}"
+                f"Expected the special tokens {', '.join(special)} in a {kind} vocabulary. "
+                f"Received: {len(self.vocabulary):,} tokens without {', '.join(missing)}"
             )
+        # The first ones of their name: a text may hold the same words.
+        self.special_ids = [self.vocabulary.index(token) for token in special]
+        self.pad_id, self.unknown_id, self.start_id, self.end_id = self.special_ids[:4]
+        self.mask_id = self.special_ids[4] if mask else None
         self.vocabulary_size = len(self.vocabulary)
+        self._begins_word = np.array([self._is_beginning(token) for token in self.vocabulary])
 
     def encode(self, lines):
         """Turns lines into ids, without special tokens.
@@ -87,6 +95,17 @@ class Tokenizer:
         """
         return line
 
+    def word_starts(self, ids):
+        """Says where words begin in a line of ids, `(T,) -> (T,)` bool.
+
+        >>> tokenizer = train_tokenizer("whitespace", ["a pul@@ ley"])
+        >>> tokenizer.word_starts([4, 5, 6])
+        array([ True,  True, False])
+        """
+        starts = self._begins_word[np.asarray(ids, "int32")]
+        starts[:1] = True
+        return starts
+
     def save(self, folder):
         """Writes `tokenizer.json` and the vocabulary (`vocabulary.txt` or `tokenizer.model`).
 
@@ -95,7 +114,11 @@ class Tokenizer:
         """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        settings = {"kind": self.kind, "lowercase": self.lowercase}
+        settings = {
+            "kind": self.kind,
+            "lowercase": self.lowercase,
+            "mask": self.mask_id is not None,
+        }
         (folder / "tokenizer.json").write_text(json.dumps(settings, indent=2) + "\n")
         (folder / self.file).write_bytes(self._file_bytes())
 
@@ -108,27 +131,37 @@ class Tokenizer:
         return "".join(token + "\n" for token in self.vocabulary).encode()
 
     @classmethod
-    def _from_file(cls, kind, lowercase, path):
-        return cls(kind, lowercase, read_lines(path))
+    def _from_file(cls, kind, lowercase, mask, path):
+        return cls(kind, lowercase, read_lines(path), mask)
 
 
 class Whitespace(Tokenizer):
     """Splits at white space only; on output joins subwords that end in `@@`."""
 
-    def __init__(self, kind, lowercase, tokens):
-        super().__init__(kind, lowercase, tokens)
-        ordinary = enumerate(self.vocabulary[4:], 4)  # a special token in text is only text
-        self._id_of = {token: i for i, token in ordinary}
+    def __init__(self, kind, lowercase, tokens, mask=False):
+        super().__init__(kind, lowercase, tokens, mask)
+        special = set(self.special_ids)  # a special token in text is only text
+        self._id_of = {token: i for i, token in enumerate(self.vocabulary) if i not in special}
+
+    @staticmethod
+    def _is_beginning(token):
+        return not token.endswith("@@")  # said of the token after it
+
+    def word_starts(self, ids):
+        starts = np.roll(self._begins_word[np.asarray(ids, "int32")], 1)
+        starts[:1] = True
+        return starts
 
     @classmethod
-    def _train(cls, kind, lines, vocabulary_size, lowercase):
+    def _train(cls, kind, lines, vocabulary_size, lowercase, special_tokens):
         counts = Counter(token for line in lines for token in _cased(line, lowercase).split())
-        most = len(counts) + len(cls.special_tokens)
+        most = len(counts) + len(special_tokens)
         if vocabulary_size is not None and vocabulary_size > most:
             raise _too_large(most, vocabulary_size)
         # most_common keeps the order of first appearance among equals
         ordinary = [token for token, _ in counts.most_common()]
-        return cls(kind, lowercase, [*cls.special_tokens, *ordinary][:vocabulary_size])
+        tokens = [*special_tokens, *ordinary][:vocabulary_size]
+        return cls(kind, lowercase, tokens, len(special_tokens) > 4)
 
     def _encode(self, lines):
         find = self._id_of.get
@@ -144,18 +177,26 @@ class Whitespace(Tokenizer):
 class WordPiece(Tokenizer):
     """KerasHub's `WordPieceTokenizer`, with its output's punctuation put back in place."""
 
-    special_tokens = ("[PAD]", "[UNK]", "[START]", "[END]")
+    special_tokens = ("[PAD]", "[UNK]", "[START]", "[END]", "[MASK]")
+    strip_accents = False
 
-    def __init__(self, kind, lowercase, tokens):
+    def __init__(self, kind, lowercase, tokens, mask=False):
         import keras_hub
 
-        super().__init__(kind, lowercase, tokens)
+        super().__init__(kind, lowercase, tokens, mask)
         self._hub = keras_hub.tokenizers.WordPieceTokenizer(
-            self.vocabulary, lowercase=lowercase, strip_accents=False, oov_token="[UNK]"
+            self.vocabulary,
+            lowercase=lowercase,
+            strip_accents=lowercase and self.strip_accents,
+            oov_token="[UNK]",
         )
 
+    @staticmethod
+    def _is_beginning(token):
+        return not token.startswith("##")
+
     @classmethod
-    def _train(cls, kind, lines, vocabulary_size, lowercase):
+    def _train(cls, kind, lines, vocabulary_size, lowercase, special_tokens):
         import keras_hub
         import tensorflow as tf
 
@@ -163,11 +204,11 @@ class WordPiece(Tokenizer):
             tf.data.Dataset.from_tensor_slices(lines).batch(1024),
             vocabulary_size,
             lowercase=lowercase,
-            reserved_tokens=list(cls.special_tokens),
+            reserved_tokens=list(special_tokens),
         )
         if len(tokens) < 0.95 * vocabulary_size:  # the trainer itself is content with 95 %
             raise _too_large(len(tokens), vocabulary_size)
-        return cls(kind, lowercase, tokens)
+        return cls(kind, lowercase, tokens, len(special_tokens) > 4)
 
     def _encode(self, lines):
         return self._hub.tokenize(lines)
@@ -179,19 +220,33 @@ class WordPiece(Tokenizer):
         return text
 
 
+class Bert(WordPiece):
+    """WordPiece with the special tokens and the normalisation of Devlin et al. 2019.
+
+    "Uncased", that is with `lowercase`, it also strips accents.
+    """
+
+    special_tokens = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+    strip_accents = True
+
+
 class SentencePiece(Tokenizer):
     """KerasHub's `SentencePieceTokenizer`: kind "sentencepiece" (unigram), "sentencepiece_bpe"."""
 
     file = "tokenizer.model"
 
-    def __init__(self, kind, lowercase, proto):
+    def __init__(self, kind, lowercase, proto, mask=False):
         import keras_hub
 
         self._hub = keras_hub.tokenizers.SentencePieceTokenizer(proto)
-        super().__init__(kind, lowercase, self._hub.get_vocabulary())
+        super().__init__(kind, lowercase, self._hub.get_vocabulary(), mask)
+
+    @staticmethod
+    def _is_beginning(token):
+        return token.startswith("▁")
 
     @classmethod
-    def _train(cls, kind, lines, vocabulary_size, lowercase):
+    def _train(cls, kind, lines, vocabulary_size, lowercase, special_tokens):
         import keras_hub
         import sentencepiece
         import tensorflow as tf
@@ -200,7 +255,7 @@ class SentencePiece(Tokenizer):
         try:
             proto = keras_hub.tokenizers.compute_sentence_piece_proto(
                 tf.data.Dataset.from_tensor_slices(lines),
-                vocabulary_size,
+                vocabulary_size - len(special_tokens[4:]),
                 model_type="bpe" if kind == "sentencepiece_bpe" else "unigram",
                 lowercase=lowercase,
             )
@@ -213,7 +268,9 @@ class SentencePiece(Tokenizer):
                     f"characters. Received: vocabulary_size={vocabulary_size}"
                 ) from None
             raise
-        return cls(kind, lowercase, _cover_characters(proto, lines))
+        proto = _cover_characters(proto, lines)
+        proto = _add_special(proto, special_tokens[4:])
+        return cls(kind, lowercase, proto, len(special_tokens) > 4)
 
     def _encode(self, lines):
         return self._hub.tokenize(lines)
@@ -225,28 +282,31 @@ class SentencePiece(Tokenizer):
         return self._hub.proto
 
     @classmethod
-    def _from_file(cls, kind, lowercase, path):
-        return cls(kind, lowercase, Path(path).read_bytes())
+    def _from_file(cls, kind, lowercase, mask, path):
+        return cls(kind, lowercase, Path(path).read_bytes(), mask)
 
 
 KINDS = {
     "sentencepiece": SentencePiece,
     "sentencepiece_bpe": SentencePiece,
     "wordpiece": WordPiece,
+    "bert": Bert,
     "whitespace": Whitespace,
 }
 
 
-def train_tokenizer(kind, lines, vocabulary_size=None, lowercase=False):
+def train_tokenizer(kind, lines, vocabulary_size=None, lowercase=False, mask=False):
     """Learns a vocabulary from text.
 
     Args:
-        kind: `"sentencepiece"` (unigram), `"sentencepiece_bpe"`, `"wordpiece"`, or `"whitespace"`
-            for text that is already split into tokens (subwords marked as in `sub@@ words`).
+        kind: `"sentencepiece"` (unigram), `"sentencepiece_bpe"`, `"wordpiece"`, `"bert"` (WordPiece
+            with BERT's special tokens, which strips accents if `lowercase`), or `"whitespace"` for
+            text that is already split into tokens (subwords marked as in `sub@@ words`).
         lines: List of str. For one vocabulary of both languages, source and target lines.
         vocabulary_size: Number of ids, the four special tokens included. WordPiece may stop up to
             5 % below it. Default `None`, for `"whitespace"` only: every token of the text.
         lowercase: Lower-case all text, here and in `encode`. Default `False`.
+        mask: Whether there is a fifth special token, for masked language models. Default `False`.
 
     Returns:
         A `Tokenizer`.
@@ -272,15 +332,49 @@ def train_tokenizer(kind, lines, vocabulary_size=None, lowercase=False):
         )
     if vocabulary_size is None and kind != "whitespace":
         raise ValueError(f"Expected vocabulary_size for {kind=}. Received: vocabulary_size=None")
-    if vocabulary_size is not None and vocabulary_size <= len(Tokenizer.special_tokens):
+    special_tokens = KINDS[kind].special_tokens[: 5 if mask else 4]
+    if vocabulary_size is not None and vocabulary_size <= len(special_tokens):
         raise ValueError(
-            "Expected vocabulary_size to be more than the 4 special tokens. "
+            f"Expected vocabulary_size to be more than the {len(special_tokens)} special tokens. "
             f"Received: {vocabulary_size=}"
         )
     lines = [line for line in lines if line and not line.isspace()]
     if not lines:
         raise TextError("Expected text to learn a vocabulary from. Received: no line with text")
-    return KINDS[kind]._train(kind, lines, vocabulary_size, lowercase)
+    return KINDS[kind]._train(kind, lines, vocabulary_size, lowercase, special_tokens)
+
+
+def load_vocabulary(path):
+    """Makes a tokenizer of kind `"bert"` from a published `vocab.txt`, a token a line.
+
+    A vocabulary without capitals is an uncased one: text is lower-cased and loses its accents.
+
+    Args:
+        path: The file.
+
+    Returns:
+        A `Tokenizer` whose ids are the file's line numbers, from 0.
+
+    Raises:
+        TextError: As `read_lines`, or the file lacks one of BERT's special tokens.
+
+    Example:
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "vocab.txt"
+    >>> _ = path.write_text("[PAD] [UNK] [CLS] [SEP] [MASK] cafe ##s".replace(" ", chr(10)))
+    >>> tokenizer = load_vocabulary(path)
+    >>> tokenizer.encode(["Cafés"])[0].tolist(), tokenizer.mask_id
+    ([5, 6], 4)
+    """
+    tokens = read_lines(path)
+    if missing := [token for token in Bert.special_tokens if token not in tokens]:
+        raise TextError(
+            f"{path}: expected a vocabulary with the special tokens "
+            f"{', '.join(Bert.special_tokens)}, it lacks {', '.join(missing)}"
+        )
+    ordinary = (token for token in tokens if token not in Bert.special_tokens)
+    return Bert("bert", all(token == token.lower() for token in ordinary), tokens, mask=True)
 
 
 def load_tokenizer(folder):
@@ -308,7 +402,10 @@ def load_tokenizer(folder):
         settings = json.loads(path.read_text())
         kind, lowercase = settings["kind"], settings["lowercase"]
         cls = KINDS[kind]
-        return cls._from_file(kind, lowercase, path.with_name(cls.file))
+        # Tokenizers were saved without a mask before there was one.
+        return cls._from_file(
+            kind, lowercase, settings.get("mask", False), path.with_name(cls.file)
+        )
     except Exception as error:  # a foreign file may break anything, TensorFlow's ops included
         reason = f"{type(error).__name__}: {error}".splitlines()[0][:200]
         raise TextError(f"{folder}: not a tokenizer's folder ({reason})") from None
@@ -336,6 +433,17 @@ def _cover_characters(proto, lines):
     places = [p for p in reversed(model.pieces) if len(p.piece) > 1 and p.type == p.NORMAL]
     for place, character in zip(places, missing, strict=False):
         place.piece = character
+    return model.SerializeToString()
+
+
+def _add_special(proto, tokens):
+    """Adds control pieces, which are never found in text, behind the others."""
+    from sentencepiece import sentencepiece_model_pb2
+
+    model = sentencepiece_model_pb2.ModelProto.FromString(proto)
+    for token in tokens:
+        piece = model.pieces.add(piece=token, score=0.0)
+        piece.type = piece.CONTROL
     return model.SerializeToString()
 
 

@@ -1,6 +1,7 @@
 """What `model.fit` lacks for token models: losses, metrics, schedules, checkpoints, run folders."""
 
-from keras_transformer.training.callbacks import StopAfter, Throughput
+from keras_transformer.training import recipe
+from keras_transformer.training.callbacks import LogConstants, StopAfter, Throughput
 from keras_transformer.training.checkpoints import Checkpoint, Position, average_checkpoints
 from keras_transformer.training.losses import MaskedCrossentropy
 from keras_transformer.training.metrics import (
@@ -9,12 +10,15 @@ from keras_transformer.training.metrics import (
     Perplexity,
     TargetTokens,
 )
+from keras_transformer.training.optimizers import adamw
 from keras_transformer.training.run import Run, RunError
-from keras_transformer.training.schedules import InverseSquareRoot, Noam
+from keras_transformer.training.schedules import InverseSquareRoot, LinearDecay, Noam
 
 __all__ = [
     "Checkpoint",
     "InverseSquareRoot",
+    "LinearDecay",
+    "LogConstants",
     "MaskedAccuracy",
     "MaskedCrossentropy",
     "Noam",
@@ -26,5 +30,7 @@ __all__ = [
     "StopAfter",
     "TargetTokens",
     "Throughput",
+    "adamw",
     "average_checkpoints",
+    "recipe",
 ]

@@ -49,16 +49,19 @@ class StopAfter(keras.callbacks.Callback):
 
 
 class Throughput(keras.callbacks.Callback):
-    """Adds `target_tokens_per_second` and `learning_rate` to the logs of every epoch.
+    """Adds the tokens a second and `learning_rate` to the logs of every epoch.
 
     Seconds are those of the epoch's training batches, waiting for data and tracing included,
-    validation and epoch-end callbacks not. Tokens are what the metric `TargetTokens` counted,
-    which `compile(metrics=...)` must hold, so an epoch cut short counts what it really saw.
-    Put it first among the callbacks: it stops the clock, and those after it see its figures.
-    `learning_rate` is that of the next update.
+    validation and epoch-end callbacks not. Put it first among the callbacks: it stops the clock,
+    and those after it see its figures. `learning_rate` is that of the next update.
+
+    Args:
+        tokens_per_batch: Real tokens of a batch on average, for `tokens_per_second`. None means
+            that the metric `TargetTokens`, which `compile(metrics=...)` must then hold, counts
+            them, for `target_tokens_per_second`: what an epoch cut short really saw.
 
     Raises:
-        ValueError: If the model was compiled without `TargetTokens`.
+        ValueError: If neither is there.
 
     Example:
 
@@ -73,18 +76,46 @@ class Throughput(keras.callbacks.Callback):
     ([3.0], True)
     """
 
+    def __init__(self, tokens_per_batch=None):
+        super().__init__()
+        self.tokens_per_batch = tokens_per_batch
+
     def on_epoch_begin(self, epoch, logs=None):
         self._began, self._ended = time.monotonic(), None
+        self._updates = int(self.model.optimizer.iterations)
 
     def on_test_begin(self, logs=None):
         self._ended = self._ended or time.monotonic()
 
     def on_epoch_end(self, epoch, logs=None):
         seconds = (self._ended or time.monotonic()) - self._began
-        if "target_tokens" not in logs:
+        if self.tokens_per_batch is not None:
+            batches = int(self.model.optimizer.iterations) - self._updates
+            logs["tokens_per_second"] = batches * self.tokens_per_batch / seconds
+        elif "target_tokens" in logs:
+            logs["target_tokens_per_second"] = logs["target_tokens"] / seconds
+        else:
             raise ValueError(
-                "Expected the metric `TargetTokens` in `compile(metrics=...)`. "
-                f"Received: logs with {sorted(logs)}"
+                "Expected tokens_per_batch, or the metric `TargetTokens` in "
+                f"`compile(metrics=...)`. Received: logs with {sorted(logs)}"
             )
-        logs["target_tokens_per_second"] = logs["target_tokens"] / seconds
         logs["learning_rate"] = float(self.model.optimizer.learning_rate)
+
+
+class LogConstants(keras.callbacks.Callback):
+    """Adds figures that stay the same to the logs of every epoch, for the callbacks after it.
+
+    Example:
+
+    >>> logs = {}
+    >>> LogConstants(padding_fraction=0.25).on_epoch_end(0, logs)
+    >>> logs
+    {'padding_fraction': 0.25}
+    """
+
+    def __init__(self, **constants):
+        super().__init__()
+        self.constants = constants
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs.update(self.constants)

@@ -1,8 +1,9 @@
 """The folder of one training run, and the refusal to lose another run's work.
 
 runs/NAME/
-  settings.json    what reproduces the run
+  settings.json    what reproduces the run, and which recipe it is of
   metrics.json     what it reached
+  config.json      the architecture
   model.keras      the finished model; tokenizer files lie beside it
   checkpoints/     update-<n>.npz, written by `training.Checkpoint`
 """
@@ -65,6 +66,19 @@ def read_json(path):
     return value
 
 
+def check_recipe(path, settings, recipe):
+    """Refuses settings of another recipe's run; those from before they said so pass.
+
+    Example:
+
+    >>> check_recipe("runs/demo", {"recipe": "translation"}, "masked_lm")
+    Traceback (most recent call last):
+    keras_transformer.training.run.RunError: runs/demo is a run of translation.py, not masked_lm.py.
+    """
+    if settings.get("recipe", recipe) != recipe:
+        raise RunError(f"{path} is a run of {settings['recipe']}.py, not {recipe}.py.")
+
+
 def _shown(settings, key):
     return repr(settings[key]) if key in settings else "absent"
 
@@ -75,6 +89,7 @@ class Run:
     Attributes:
         folder: `pathlib.Path` of the run; tokenizer files go here.
         model_file: Path of the finished model.
+        config_file: Path of the model's `TransformerConfig` as JSON.
 
     Example:
 
@@ -92,6 +107,7 @@ class Run:
         self.folder = Path(folder)
         self.model_file = self.folder / "model.keras"
         self.checkpoints_folder = self.folder / "checkpoints"
+        self.config_file = self.folder / "config.json"
         self._settings_file = self.folder / "settings.json"
         self._metrics_file = self.folder / "metrics.json"
 
@@ -151,11 +167,15 @@ class Run:
         return run
 
     @classmethod
-    def open(cls, folder):
+    def open(cls, folder, recipe=None):
         """Opens an existing run to read it.
 
+        Args:
+            folder: Path of the run.
+            recipe: Name of the recipe that it must be of, if any.
+
         Raises:
-            RunError: If there is no `settings.json` in the folder.
+            RunError: If there is no `settings.json` in the folder, or it is of another recipe.
         """
         run = cls(folder)
         if not run._settings_file.is_file():
@@ -163,6 +183,8 @@ class Run:
                 f"{folder} is not a run folder: expected a folder with settings.json, as "
                 "training writes it."
             )
+        if recipe is not None:
+            check_recipe(folder, run.settings, recipe)
         return run
 
     @property

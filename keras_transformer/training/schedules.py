@@ -1,4 +1,4 @@
-"""Learning rates that warm up linearly and then fall with the square root of the update.
+"""Learning rates that warm up linearly and then fall.
 
 Updates are counted from 1, as in the papers: the first one has a rate above 0.
 """
@@ -81,4 +81,45 @@ class Noam(InverseSquareRoot):
             "hidden_dim": self.hidden_dim,
             "warmup_steps": self.warmup_steps,
             "scale": self.scale,
+        }
+
+
+@keras.saving.register_keras_serializable("keras_transformer")
+class LinearDecay(keras.optimizers.schedules.LearningRateSchedule):
+    """Rises linearly to `peak` in `warmup_steps` updates, then falls linearly to 0.
+
+    Devlin et al. 2019, "BERT", appendix A.2.
+
+    Args:
+        peak: The largest learning rate, reached at update `warmup_steps`.
+        warmup_steps: Length of the warm-up in optimiser updates; cut to `total_steps`.
+        total_steps: Length of the training; the rate would be 0 at the update after the last.
+
+    Raises:
+        ValueError: If an argument is not above 0.
+
+    Example:
+
+    >>> rate = LinearDecay(peak=0.5, warmup_steps=2, total_steps=5)
+    >>> print([round(float(rate(step)), 4) for step in range(6)])  # updates 1 to 6
+    [0.25, 0.5, 0.375, 0.25, 0.125, 0.0]
+    """
+
+    def __init__(self, peak, warmup_steps, total_steps):
+        super().__init__()
+        _check_positive(peak=peak, warmup_steps=warmup_steps, total_steps=total_steps)
+        self.peak = peak
+        self.warmup_steps = min(warmup_steps, total_steps)
+        self.total_steps = total_steps
+
+    def __call__(self, step):
+        update = ops.cast(step, "float32") + 1.0
+        left = (self.total_steps + 1.0 - update) / (self.total_steps + 1.0 - self.warmup_steps)
+        return self.peak * ops.maximum(ops.minimum(update / self.warmup_steps, left), 0.0)
+
+    def get_config(self):
+        return {
+            "peak": self.peak,
+            "warmup_steps": self.warmup_steps,
+            "total_steps": self.total_steps,
         }

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
@@ -89,6 +90,13 @@ def test_a_failing_peer_is_run_once(fake, monkeypatch):
     assert runs == ["torch", "hf"]
 
 
+def test_every_part_runs_a_script(benchmark):
+    run = benchmark("run")
+    scripts = {case.part: case.command[0] for case in run.cases(run.parse([]))}
+    assert scripts.keys() == run.PARTS.keys()
+    assert all((BENCHMARKS / script).is_file() for script in scripts.values())
+
+
 def test_an_absent_data_folder_is_reported(tmp_path):
     command = [sys.executable, BENCHMARKS / "epoch.py", "ours-tf", "multi30k", "float32", tmp_path]
     process = subprocess.run(command, capture_output=True, text=True)
@@ -102,6 +110,33 @@ def test_a_training_step_of_ours(benchmark, monkeypatch):
     measured = train_step.measure("ours-tf", "tiny", "float32", steps=1)
     assert measured["tokens_per_second"] > 0
     assert measured["parameters"] > 0
+
+
+def test_a_masked_language_models_step_of_ours(benchmark, monkeypatch):
+    work, masked_lm = benchmark("work"), benchmark("masked_lm")
+    size = work.Size(1, 8, 16, 2, 50, batch=4, length=6)
+    monkeypatch.setitem(work.BERT_SIZES, "tiny", size)
+    measured = masked_lm.measure("ours-tf", "tiny", "float32", steps=1)
+    assert measured["tokens_per_second"] > 0
+    assert measured["parameters"] > 0
+
+
+def test_the_masked_batch_is_the_same_for_all_peers(benchmark):
+    work, masked_lm = benchmark("work"), benchmark("masked_lm")
+    size = work.Size(1, 8, 16, 2, 50, batch=8, length=128)
+    batch, tokens = masked_lm.make_batch(size)
+    assert tokens == (batch["token_ids"] != work.PAD).sum() == batch["real"].sum()
+    assert batch["labels"].shape == (8, masked_lm.PREDICTIONS)
+    everywhere = masked_lm.labels_everywhere(batch)
+    masked = batch["token_ids"] == work.MASK
+    assert ((everywhere != masked_lm.IGNORED) == masked).all()
+    assert masked.sum() == batch["weight"].sum()
+    at_places = np.take_along_axis(everywhere, batch["masked_positions"], axis=1)
+    used = batch["weight"] > 0
+    assert (at_places[used] == batch["labels"][used]).all()
+    assert (batch["labels"][used] > work.MASK).all()
+    share = masked.sum(axis=1) / batch["real"].sum(axis=1)
+    assert (share >= 0.15).all() and (share < 0.17).all()
 
 
 def test_generation_of_ours(benchmark, monkeypatch, capsys):

@@ -115,3 +115,16 @@ def test_rotary_turns_pairs_by_the_papers_angles():
 def test_rotary_needs_an_even_head():
     with pytest.raises(ValueError, match=r"Expected an even head size.*key_dim=5"):
         kt.RotaryEmbedding()(np.ones((1, 2, 1, 5)))
+
+
+@pytest.mark.parametrize("kind", ["sinusoidal", "learned"])
+def test_positions_may_be_given(kind):
+    layer = kt.PositionalEmbedding(V, D, 16, kind=kind)
+    positions = np.array([[0, 1, 2, 0, 1, 2], [7, 7, 0, 15, 2, 3]])
+    x = numpy(layer(IDS, positions=positions))
+    for row, column in np.ndindex(positions.shape):
+        length = positions[row, column] + 1
+        alone = numpy(layer(np.full((1, length), IDS[row, column])))[0, -1]
+        np.testing.assert_allclose(x[row, column], alone, atol=1e-6)
+    counted = numpy(layer(IDS, positions=np.tile(np.arange(T), (2, 1))))
+    np.testing.assert_array_equal(counted, numpy(layer(IDS)))

@@ -9,7 +9,7 @@ from tensorboard.backend.event_processing.event_multiplexer import EventMultiple
 from tensorboard.plugin_util import markdown_to_safe_html
 from tensorboard.util import tensor_util
 
-from keras_transformer.monitoring import SampleTranslations, TensorBoard
+from keras_transformer.monitoring import SampleTable, SampleTranslations, TensorBoard
 from keras_transformer.monitoring.tensorboard import table
 from keras_transformer.training import (
     MaskedAccuracy,
@@ -107,6 +107,18 @@ def test_samples_are_the_first_few_at_each_epoch_and_show_as_they_are(model, tmp
     assert page.count("<td>") == 3
     assert "<td>um gato | preto</td>" in page
     assert "<td>um | dois</td>" in page
+
+
+def test_a_table_of_any_rows_is_written_after_every_epoch(model, tmp_path):
+    answers = iter([[("um", "one | 1")], [("dois", "two"), ("três", "three")]])
+    table = SampleTable(tmp_path, ["word", "guess"], lambda: (row for row in next(answers)))
+    fit(model, [table])
+    (step, first), (later, second) = events(tmp_path)["samples"]["samples"]
+    assert (step, later) == (4, 8)
+    pages = [html.unescape(markdown_to_safe_html(text)) for text in (first, second)]
+    assert [page.count("<td>") for page in pages] == [2, 4]
+    assert "<td>one | 1</td>" in pages[0] and "<td>três</td>" in pages[1]
+    assert "<th>guess</th>" in pages[0]
 
 
 def test_any_text_survives_the_table():

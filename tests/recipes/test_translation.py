@@ -67,7 +67,10 @@ def test_a_run_leaves_what_it_promises(there):
     run = Path("runs/first")
     assert (run / "model.keras").is_file() and (run / "tokenizer.json").is_file()
     assert len(list((run / "checkpoints").iterdir())) == 2
-    assert json.loads((run / "settings.json").read_text())["hidden_dim"] == 16
+    settings = json.loads((run / "settings.json").read_text())
+    assert settings["hidden_dim"] == 16 and settings["recipe"] == "translation"
+    config = translation.kt.TransformerConfig.from_json((run / "config.json").read_text())
+    assert config.hidden_dim == 16 and config.max_sequence_length == 20
     found = metrics("first")
     assert {
         "bleu", "bleu_signature", "chrf", "valid_loss", "parameters", "updates", "train_seconds",
@@ -181,7 +184,7 @@ def test_evaluate_scores_two_files(there, capsys):
         ("--vocabulary-size 1000", "at most 28"),
         ("--num-heads 3", "num_heads"),
         ("--resume --name nowhere", "not a run folder"),
-        ("--settings train.source", "found no JSON"),
+        ("--settings train.source", "does not hold a JSON dictionary"),
         ("--name first", "--overwrite"),
         ("--max-length 1", "Expected pairs"),
         ("translate --run nowhere", "not a run folder"),

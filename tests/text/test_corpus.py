@@ -4,7 +4,7 @@ import gzip
 
 import pytest
 
-from keras_transformer.text import TextError, read_lines, read_pairs, read_parallel
+from keras_transformer.text import TextError, read_lines, read_pairs, read_parallel, read_table
 
 
 def write(path, data):
@@ -63,3 +63,51 @@ def test_pairs(tmp_path):
     assert read_pairs(path) == (["Go.", "Hi"], ["Va !", "Salut"])
     message = fails(read_pairs, write(path, b"a\tb\nno tab\n"))
     assert message.startswith(f"{path}, line 2: ") and "tab" in message
+
+
+def test_tables_have_tabs_or_commas(tmp_path):
+    tabs = write(tmp_path / "x.tsv", b' He said: "no", twice\tneg\nb\tpos\tmore\n')
+    commas = b'" He said: ""no"", twice",neg\r\nb,pos,more\r\n'
+    expected = ['He said: "no", twice', "b"], ["neg", "pos"]
+    assert read_table(tabs) == expected
+    assert read_table(write(tmp_path / "x.csv", commas)) == expected
+    assert read_table(write(tmp_path / "y.csv.gz", gzip.compress(commas))) == expected
+
+
+def test_table_columns_by_name_or_position(tmp_path):
+    path = write(tmp_path / "x", b"id\tstars\treview\n1\t5\tgood\n2\t1\tbad\n")
+    expected = ["good", "bad"], ["5", "1"]
+    assert read_table(path, "review", "stars") == expected
+    assert read_table(path, 3, "stars") == read_table(path, "3", "stars") == expected
+    assert read_table(path, 3, 2) == (["review", *expected[0]], ["stars", *expected[1]])
+
+
+@pytest.mark.parametrize(
+    ("data", "columns", "said"),
+    [
+        (b"a\tb\nc\n", (), ", line 2: expected at least 2 columns, found 1"),
+        (b"a\tb\n\nc\td\n", (), ", line 2: expected at least 2 columns, found 1"),
+        (b"a\tb\n  \tc\n", (), ", line 2: expected a text in column 1, found none"),
+        (b"a\tb\nc\t\n", (), ", line 2: expected a label in column 2, found none"),
+        (b"t\tl\na\tb\n", ("t", "label"), ", line 1: expected a column named 'label', found t, l"),
+        (b"t\tl\n", ("t", "l"), "after the header, found none"),
+        (b"t\tl\n", (1, 0), "from 1, found 0"),
+        (b"t\tl\n", (1, 3), ", line 1: expected at least 3 columns, found 2"),
+        (
+            b"t\ta\nt\tc\n",
+            (1, 2, ["a", "b"]),
+            ", line 2: expected one of the labels a, b, found 'c'",
+        ),
+    ],
+)
+def test_bad_tables(tmp_path, data, columns, said):
+    path = write(tmp_path / "x", data)
+    message = fails(read_table, path, *columns)
+    assert message.startswith(str(path)) and message.endswith(said)
+
+
+def test_csv_lines_inside_quotes_count(tmp_path):
+    path = write(tmp_path / "x.csv", b'"two\nlines",a\nb,c\nd\n')
+    assert "line 4: expected at least 2 columns" in fails(read_table, path)
+    assert read_table(write(path, b'"two\nlines",a\nb,c\n'))[0] == ["two lines", "b"]
+    assert "line 2: expected comma-separated" in fails(read_table, write(path, b'a,b\n"c,d\ne,f\n'))

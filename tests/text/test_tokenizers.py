@@ -6,10 +6,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from keras_transformer.text import load_tokenizer, read_parallel, train_tokenizer
+from keras_transformer.text import (
+    TextError,
+    load_tokenizer,
+    load_vocabulary,
+    read_parallel,
+    train_tokenizer,
+)
 
-SIZES = {"sentencepiece": 75, "sentencepiece_bpe": 120, "wordpiece": 90, "whitespace": None}
-REAL = Path(__file__).parents[3] / "shared" / "data" / "multi30k-bpe"
+SIZES = {
+    "sentencepiece": 75,
+    "sentencepiece_bpe": 120,
+    "wordpiece": 90,
+    "bert": 90,
+    "whitespace": None,
+}
+SPLITS_PUNCTUATION = ("wordpiece", "bert")
+DATA = Path(__file__).parents[3] / "shared" / "data"
+REAL = DATA / "multi30k-bpe"
+BERT = DATA / "tokenizers" / "bert_base_uncased_vocab.txt"
 
 
 def corpus():
@@ -43,13 +58,19 @@ def tokenizer(request):
     return train_tokenizer(request.param, corpus(), SIZES[request.param])
 
 
+@pytest.fixture(scope="module", params=SIZES)
+def with_mask(request):
+    return train_tokenizer(request.param, corpus(), SIZES[request.param], mask=True)
+
+
 def as_lists(ids):
     return [row.tolist() for row in ids]
 
 
 def test_special_ids_are_the_same_everywhere(tokenizer):
     special = tokenizer.pad_id, tokenizer.unknown_id, tokenizer.start_id, tokenizer.end_id
-    assert special == (0, 1, 2, 3)
+    assert special == (0, 1, 2, 3) and tokenizer.special_ids == [0, 1, 2, 3]
+    assert tokenizer.mask_id is None
     assert len(set(tokenizer.vocabulary)) == tokenizer.vocabulary_size
     size = SIZES[tokenizer.kind]
     assert size is None or 0.95 * size <= tokenizer.vocabulary_size <= size
@@ -61,10 +82,9 @@ def test_text_comes_back(tokenizer):
     assert all(row.dtype == np.int32 and row.min() > 3 for row in ids)
     assert max(row.max() for row in ids) < tokenizer.vocabulary_size
     decoded = tokenizer.decode(ids)
-    spaced = (
-        [line.replace(".", " .") for line in decoded] if tokenizer.kind == "wordpiece" else decoded
-    )
-    assert spaced == lines
+    if tokenizer.kind in SPLITS_PUNCTUATION:
+        decoded = [line.replace(".", " .") for line in decoded]
+    assert decoded == lines
 
 
 def test_even_rare_characters_are_known(tokenizer):
@@ -89,6 +109,78 @@ def test_special_tokens_written_out_are_ordinary_text(tokenizer):
     written = ["[PAD] [UNK] [START] [END] <pad> <s> </s>", "the cat</s>", *tokenizer.vocabulary[:4]]
     for ids in tokenizer.encode(written):
         assert not {0, 2, 3} & set(ids.tolist())
+
+
+def test_the_mask_is_one_more_special_token(with_mask, tmp_path):
+    last = with_mask.kind.startswith("sentencepiece")
+    assert with_mask.mask_id == (with_mask.vocabulary_size - 1 if last else 4)
+    assert with_mask.special_ids == [0, 1, 2, 3, with_mask.mask_id]
+    assert with_mask.vocabulary[with_mask.mask_id] in ("[MASK]", "<mask>")
+    size = SIZES[with_mask.kind]
+    assert size is None or 0.95 * size <= with_mask.vocabulary_size <= size
+    with_mask.save(tmp_path)
+    loaded = load_tokenizer(tmp_path)
+    assert (loaded.mask_id, loaded.vocabulary) == (with_mask.mask_id, with_mask.vocabulary)
+    assert loaded.special_ids == with_mask.special_ids
+
+
+def test_the_mask_changes_no_text(with_mask):
+    lines = corpus()[:20]
+    decoded = with_mask.decode(with_mask.encode(lines))
+    if with_mask.kind in SPLITS_PUNCTUATION:
+        decoded = [line.replace(".", " .") for line in decoded]
+    assert decoded == lines
+
+
+def test_a_mask_written_out_is_ordinary_text(with_mask):
+    written = ["[MASK]", "<mask>", "the [MASK] cat", "the <mask> cat", "cat[MASK]", "cat<mask>dog"]
+    written += [with_mask.vocabulary[i] for i in with_mask.special_ids]
+    for ids in with_mask.encode(written):
+        assert len(ids) > 0 and not {0, 2, 3, with_mask.mask_id} & set(ids.tolist())
+
+
+@pytest.mark.parametrize("mask", [False, True])
+def test_a_mask_in_the_text_that_is_learned_from_is_ordinary_too(mask):
+    lines = ["a <mask> <mask> b"] * 3
+    tokenizer = train_tokenizer("whitespace", lines, mask=mask)
+    assert tokenizer.mask_id == (4 if mask else None)
+    [ids] = tokenizer.encode(lines[:1])
+    assert not set(tokenizer.special_ids) & set(ids.tolist())
+    assert tokenizer.decode([ids]) == lines[:1]
+
+
+@pytest.mark.parametrize("mask", [False, True])
+def test_a_mask_in_the_text_that_is_learned_from_by_sentencepiece(mask):
+    lines = [line.replace("cat", "cat(<mask>)") for line in corpus()] + ["x<mask>"] * 200
+    tokenizer = train_tokenizer("sentencepiece_bpe", lines, 150, mask=mask)
+    assert (tokenizer.mask_id is not None) == mask
+    for ids in tokenizer.encode(["x<mask>", "cat(<mask>)"]):
+        assert not set(tokenizer.special_ids) & set(ids.tolist())
+
+
+def test_words_start_where_the_text_has_them(with_mask):
+    lines = [line.removesuffix(" .") for line in corpus()[:100]]  # letters alone
+    for line, ids in zip(lines, with_mask.encode(lines), strict=True):
+        starts = with_mask.word_starts(ids)
+        assert starts.shape == ids.shape and starts.dtype == bool and starts[0]
+        words = np.split(ids, np.flatnonzero(starts)[1:])
+        assert [with_mask.decode([word])[0] for word in words] == line.split()
+        again = with_mask.word_starts(ids.tolist())  # and left as it was
+        np.testing.assert_array_equal(starts, again)
+
+
+def test_words_of_odd_lines_start_too(with_mask):
+    assert with_mask.word_starts([]).tolist() == []
+    [ids] = with_mask.encode(["kalomi"])
+    pieces = with_mask.word_starts(np.concatenate([ids, ids]))
+    assert pieces.sum() == 2 and pieces[0] and pieces[len(ids)]
+    assert with_mask.word_starts(ids[1:])[:1].all()  # a cut line begins with what it has
+
+
+def test_marked_subwords_belong_to_the_word_they_begin():
+    tokenizer = train_tokenizer("whitespace", ["a pul@@ ley sys@@ te@@ m b"])
+    [ids] = tokenizer.encode(["pul@@ ley a sys@@ te@@ m b sys@@"])
+    assert tokenizer.word_starts(ids).astype(int).tolist() == [1, 0, 1, 1, 0, 0, 1, 1]
 
 
 def test_saved_and_loaded_gives_the_same_ids(tokenizer, tmp_path):
@@ -132,6 +224,8 @@ def test_bad_arguments():
         train_tokenizer("sentencepiece", corpus())
     with pytest.raises(ValueError, match="4 special tokens"):
         train_tokenizer("whitespace", corpus(), 4)
+    with pytest.raises(ValueError, match="5 special tokens"):
+        train_tokenizer("whitespace", corpus(), 5, mask=True)
     with pytest.raises(ValueError, match="no line with text"):
         train_tokenizer("wordpiece", ["", " "], 100)
 
@@ -173,6 +267,70 @@ def test_wordpiece_puts_punctuation_back():
     lines = ['He said: "don\'t, (ever) say 3.5!"', "A well-known l'eau, isn't it?"]
     tokenizer = train_tokenizer("wordpiece", lines * 20, 75)
     assert tokenizer.decode(tokenizer.encode(lines)) == lines
+
+
+def write_vocabulary(folder, *tokens):
+    special = ["[PAD]", "[unused0]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    path = folder / "vocab.txt"
+    path.write_text("".join(token + "\n" for token in [*special, *tokens]))
+    return path
+
+
+def test_a_published_vocabulary_keeps_its_ids(tmp_path):
+    path = write_vocabulary(tmp_path, "the", "cat", "##s", "!", "[", "]", "mask")
+    tokenizer = load_vocabulary(path)
+    special = tokenizer.pad_id, tokenizer.unknown_id, tokenizer.start_id, tokenizer.end_id
+    assert (special, tokenizer.mask_id) == ((0, 2, 3, 4), 5)
+    assert (tokenizer.kind, tokenizer.vocabulary_size) == ("bert", 13)
+    assert sorted(tokenizer.special_ids) == [0, 2, 3, 4, 5]
+    lines = ["The cats!", "[MASK]", "dog"]
+    expected = [[6, 7, 8, 9], [10, 12, 11], [2]]
+    assert as_lists(tokenizer.encode(lines)) == expected
+    assert tokenizer.decode([[3, 6, 7, 8, 9, 4, 7, 0]]) == ["the cats!"]
+    tokenizer.save(tmp_path / "saved")
+    loaded = load_tokenizer(tmp_path / "saved")
+    assert as_lists(loaded.encode(lines)) == expected
+    assert (loaded.mask_id, loaded.unknown_id, loaded.lowercase) == (5, 2, True)
+
+
+@pytest.mark.parametrize(
+    "tokens, lowercase, expected",
+    [
+        (["cafe", "Cafe"], False, [[7], [6], [2]]),  # capitals: a cased vocabulary
+        (["cafe", "café"], True, [[6], [6], [6]]),
+        (["cafe"], True, [[6], [6], [6]]),
+    ],
+)
+def test_a_vocabulary_without_capitals_is_uncased(tmp_path, tokens, lowercase, expected):
+    tokenizer = load_vocabulary(write_vocabulary(tmp_path, *tokens))
+    assert tokenizer.lowercase == lowercase
+    assert as_lists(tokenizer.encode(["Cafe", "cafe", "Café"])) == expected
+
+
+def test_a_file_that_is_no_vocabulary_is_refused(tmp_path):
+    path = write_vocabulary(tmp_path, "a")
+    path.write_text(path.read_text().replace("[CLS]\n", "").replace("[MASK]", "[mask]"))
+    with pytest.raises(TextError, match=r"vocab\.txt: .*it lacks \[CLS\], \[MASK\]"):
+        load_vocabulary(path)
+    with pytest.raises(TextError, match="nowhere: no such file"):
+        load_vocabulary("nowhere")
+
+
+@pytest.mark.skipif(not BERT.exists(), reason=f"the real vocabulary {BERT} is not on this machine")
+def test_berts_own_vocabulary():
+    tokenizer = load_vocabulary(BERT)
+    special = tokenizer.pad_id, tokenizer.unknown_id, tokenizer.start_id, tokenizer.end_id
+    assert (special, tokenizer.mask_id) == ((0, 100, 101, 102), 103)
+    assert tokenizer.vocabulary_size == 30522 and tokenizer.lowercase
+    lines = ["Hello world", "héllo, WORLD!", "unaffable", "[MASK]"]
+    assert as_lists(tokenizer.encode(lines)) == [
+        [7592, 2088],
+        [7592, 1010, 2088, 999],
+        [14477, 20961, 3468],  # the example of the paper's code: un ##aff ##able
+        [1031, 7308, 1033],
+    ]
+    assert tokenizer.decode([[101, 7592, 1010, 2088, 999, 102, 0]]) == ["hello, world!"]
+    assert tokenizer.word_starts([7592, 14477, 20961, 3468]).tolist() == [True, True, False, False]
 
 
 @pytest.mark.skipif(not REAL.exists(), reason=f"the real text {REAL} is not on this machine")

@@ -6,7 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from keras_transformer.training import StopAfter, TargetTokens, Throughput
+from keras_transformer.training import LogConstants, StopAfter, TargetTokens, Throughput
+from keras_transformer.training import callbacks as module
 
 
 class Slow(keras.callbacks.Callback):
@@ -51,8 +52,55 @@ def test_throughput_counts_what_an_epoch_cut_short_has_seen():
 
 def test_throughput_needs_its_metric():
     model = tokens_model(metrics=["accuracy"])
-    with pytest.raises(ValueError, match="Expected the metric `TargetTokens`"):
+    with pytest.raises(ValueError, match="Expected tokens_per_batch, or the metric `TargetTokens`"):
         model.fit(np.ones((2, 3)), np.ones((2, 3)), verbose=0, callbacks=[Throughput()])
+
+
+class Clock(keras.callbacks.Callback):
+    """Two seconds a training batch, a hundred one of validation."""
+
+    now = 0.0
+
+    def monotonic(self):
+        return self.now
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.now += 2.0
+
+    def on_test_batch_end(self, batch, logs=None):
+        self.now += 100.0
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.now += 1000.0
+
+
+@pytest.mark.parametrize("max_updates", [8, 6])
+def test_throughput_of_batches_with_a_known_number_of_tokens(monkeypatch, max_updates):
+    clock, ids = Clock(), np.ones((8, 3), "int32")
+    monkeypatch.setattr(module, "time", clock)
+    model = tokens_model(metrics=["accuracy"])
+    history = model.fit(
+        ids,
+        ids,
+        batch_size=2,
+        epochs=2,
+        verbose=0,
+        validation_data=(ids, ids),
+        callbacks=[Throughput(tokens_per_batch=5.0), clock, StopAfter(max_updates)],
+    ).history
+    assert history["tokens_per_second"] == [2.5, 2.5]  # the second epoch may be cut short
+    assert history["learning_rate"] == [0.25, 0.25]
+    assert "target_tokens_per_second" not in history
+
+
+def test_constants_are_in_the_logs_of_every_epoch():
+    seen = []
+    report = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(logs))
+    ids = np.ones((4, 3), "int32")
+    callbacks = [LogConstants(padding_fraction=0.25, rows=7), report]
+    history = tokens_model().fit(ids, ids, epochs=2, verbose=0, callbacks=callbacks).history
+    assert history["padding_fraction"] == [0.25, 0.25] and history["rows"] == [7, 7]
+    assert [logs["padding_fraction"] for logs in seen] == [0.25, 0.25]
 
 
 @pytest.mark.parametrize("updates", [1, 4, 6])

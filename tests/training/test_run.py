@@ -101,6 +101,20 @@ def test_what_is_not_a_run_folder_is_said_so(tmp_path, make):
             attempt(tmp_path / "other")
 
 
+def test_a_run_of_another_recipe_is_refused(folder):
+    Run.create(folder, {**SETTINGS, "recipe": "translation"})
+    assert Run.open(folder, "translation").settings["seed"] == 1
+    assert Run.open(folder).settings["seed"] == 1
+    message = r"demo is a run of translation\.py, not masked_lm\.py\."
+    with pytest.raises(RunError, match=message):
+        Run.open(folder, "masked_lm")
+
+
+def test_a_run_from_before_runs_knew_their_recipe_is_taken(folder):
+    Run.create(folder, SETTINGS)
+    assert Run.open(folder, "translation").settings["seed"] == 1
+
+
 @pytest.mark.parametrize("text", [b"{", b"\xff", b"[1]"])
 def test_a_broken_settings_file_is_named(folder, text):
     run = Run.create(folder, SETTINGS)

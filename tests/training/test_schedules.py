@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_transformer.training import InverseSquareRoot, Noam
+from keras_transformer.training import InverseSquareRoot, LinearDecay, Noam
 
 
 def rates(schedule, updates):
@@ -25,6 +25,22 @@ def test_inverse_square_root_rises_linearly_and_then_falls():
     np.testing.assert_allclose(rates(InverseSquareRoot(0.3, 100), updates), expected, rtol=1e-6)
 
 
+def test_linear_decay_rises_and_falls_on_two_lines():
+    updates = np.arange(1, 1101)
+    expected = np.interp(updates, [0, 100, 1001], [0, 0.3, 0])
+    found = rates(LinearDecay(0.3, 100, 1000), updates)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-8)
+    assert found[99] == max(found) and found[999] > 0
+    assert found[1000:] == [0.0] * 100  # and never below
+
+
+@pytest.mark.parametrize("total", [1, 5])
+def test_a_warm_up_longer_than_the_training_is_cut(total):
+    found = rates(LinearDecay(0.5, 100, total), range(1, total + 3))
+    np.testing.assert_allclose(found[:total], 0.5 * np.arange(1, total + 1) / total, rtol=1e-6)
+    assert found[total:] == [0.0, 0.0]
+
+
 def test_the_optimiser_uses_the_first_update_of_the_schedule_first():
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False)])
     model.layers[0].set_weights([np.zeros((1, 1))])
@@ -33,7 +49,9 @@ def test_the_optimiser_uses_the_first_update_of_the_schedule_first():
     assert model.layers[0].get_weights()[0].item() == pytest.approx(2 * 0.5 / 5)
 
 
-@pytest.mark.parametrize("schedule", [InverseSquareRoot(0.3, 7), Noam(64, 7, 2.0)])
+@pytest.mark.parametrize(
+    "schedule", [InverseSquareRoot(0.3, 7), Noam(64, 7, 2.0), LinearDecay(0.3, 7, 50)]
+)
 def test_is_serialisable_alone_and_in_an_optimiser(schedule):
     copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(schedule))
     assert type(copy) is type(schedule)
@@ -56,3 +74,9 @@ def test_noam_names_bad_arguments_too():
         Noam(512, 0)
     with pytest.raises(ValueError, match="Received: hidden_dim=0"):
         Noam(0, 10)
+
+
+@pytest.mark.parametrize("name", ["peak", "warmup_steps", "total_steps"])
+def test_linear_decay_names_bad_arguments_too(name):
+    with pytest.raises(ValueError, match=f"Received: {name}=0"):
+        LinearDecay(**{"peak": 0.1, "warmup_steps": 3, "total_steps": 9, name: 0})

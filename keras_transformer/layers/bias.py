@@ -1,0 +1,37 @@
+"""A bias on its own: tied logits have a matrix already."""
+
+import keras
+
+
+@keras.saving.register_keras_serializable(package="keras_transformer")
+class Bias(keras.layers.Layer):
+    """Adds a trainable vector, zero at first, to the last axis.
+
+    Call arguments:
+        x: `(..., V)`.
+
+    Returns:
+        `(..., V)`.
+
+    Reference:
+        Devlin et al. 2019, "BERT", where it stands behind the tied logits.
+
+    Example:
+
+    >>> import numpy as np
+    >>> Bias()(np.ones((2, 3, 9))).shape == (2, 3, 9)
+    True
+    """
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.supports_masking = True
+
+    def build(self, input_shape):
+        self.bias = self.add_weight(input_shape[-1:], "zeros", name="bias")
+
+    def call(self, x):
+        return x + self.bias
+
+    def compute_output_shape(self, input_shape):
+        return input_shape

@@ -1,0 +1,224 @@
+"""What all recipes do the same way: their settings, their run folder, `fit` with resume, mistakes.
+
+A recipe is a script `recipes/NAME.py` that trains by default and has commands for its finished
+runs. Here is what its reader need not read again.
+"""
+
+import contextlib
+import itertools
+import json
+import shlex
+import shutil
+import sys
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from keras_transformer.text import load_tokenizer
+from keras_transformer.training.callbacks import StopAfter
+from keras_transformer.training.run import Run, RunError, check_recipe, read_json
+
+# How far to go, and where from: what a resumed run may change.
+RUN_MODES = ("epochs", "max_updates", "resume", "overwrite", "settings", "name", "recipe")
+ARCHITECTURE = ("num_layers", "num_heads", "hidden_dim", "intermediate_dim", "dropout")
+
+
+def add_model_settings(add):
+    """The flags that change a preset; see `model_changes`."""
+    add("--num-layers", type=int, help="blocks of the model")
+    add("--num-heads", type=int, help="attention heads")
+    add("--hidden-dim", type=int, help="width of the residual stream")
+    add("--intermediate-dim", type=int, help="width inside the feed-forward networks")
+    add("--dropout", type=float, help="share of activations dropped in training")
+
+
+def model_changes(settings):
+    """The changes to a preset that were asked for."""
+    changes = {name: getattr(settings, name) for name in ARCHITECTURE}
+    return {name: value for name, value in changes.items() if value is not None}
+
+
+def add_run_settings(add, epochs):
+    """The flags of every training run: how long, how exactly, and under which name."""
+    add("--epochs", type=int, default=epochs, help="passes over the text")
+    add("--max-updates", type=int, help="stop after so many updates, also within an epoch")
+    add("--precision", default="float32", choices=["float32", "mixed_bfloat16"], help="of compute")
+    add("--seed", type=int, default=1, help="of the weights, dropout and order of the text")
+    add("--name", help="the run's folders: runs/NAME and tensorboard_logs/NAME (default: the time)")
+    add("--settings", help="settings.json of a run to repeat")
+    add("--resume", action="store_true", help="go on with the run --name where it stopped")
+    add("--overwrite", action="store_true", help="replace the run --name")
+
+
+def parse_training(parser, arguments, built_in, text):
+    """The settings: defaults, then the corpus' or a stored run's, then the command line's.
+
+    Args:
+        parser: `argparse.ArgumentParser` with the recipe's settings; its `prog` names the recipe.
+        arguments: List of str.
+        built_in: Dictionary of what the built-in corpus changes.
+        text: Names of the settings that point at text; without any, the corpus is the built-in one.
+    """
+    recipe = Path(parser.prog).stem
+    given, _ = parser.parse_known_args(arguments)
+    if given.resume:
+        if not given.name:
+            raise ValueError("--resume needs the --name of the run to go on with.")
+        parser.set_defaults(**Run.open(run_folder(given.name), recipe).settings)
+    elif given.settings:
+        stored = read_json(Path(given.settings))
+        check_recipe(given.settings, stored, recipe)
+        parser.set_defaults(**{**stored, "name": None})
+    elif not any(getattr(given, name) for name in text):
+        parser.set_defaults(**built_in)
+    # How a stored run was begun is no part of what is repeated.
+    parser.set_defaults(recipe=recipe, resume=False, overwrite=False, settings=None)
+    settings = parser.parse_args(arguments)
+    settings.name = settings.name or time.strftime(f"{recipe}-%Y%m%d-%H%M%S")
+    return settings
+
+
+def vocabulary_size(settings):
+    """What was asked for, else 8,000; a whitespace tokenizer takes every word by default."""
+    if settings.vocabulary_size is None and settings.tokenizer != "whitespace":
+        return 8000
+    return settings.vocabulary_size
+
+
+def run_folder(name):
+    return Path("runs") / name
+
+
+def prepare(settings):
+    """The seed and the precision, before anything is drawn or built."""
+    keras.utils.set_random_seed(settings.seed)
+    keras.config.set_dtype_policy(settings.precision)
+
+
+def open_run(settings, tokenizer, config):
+    """The run's folder, made or taken up again, and the folder of its logs."""
+    folder, log_dir = run_folder(settings.name), Path("tensorboard_logs") / settings.name
+    if settings.resume:
+        return Run.resume(folder, vars(settings), may_differ=RUN_MODES), log_dir
+    run = Run.create(folder, vars(settings), overwrite=settings.overwrite)
+    shutil.rmtree(log_dir, ignore_errors=True)
+    tokenizer.save(run.folder)
+    run.config_file.write_text(config.to_json() + "\n")
+    return run, log_dir
+
+
+def fit(settings, model, batches, valid_batches, checkpoint, callbacks):
+    """Trains to the end, from a checkpoint if there is one; the history of its epochs.
+
+    Ctrl-C saves, says how to go on, and leaves with status 130.
+    """
+    start = checkpoint.restore(model)
+    if settings.max_updates:
+        if start.updates >= settings.max_updates:
+            return {}
+        callbacks = [*callbacks, StopAfter(settings.max_updates)]
+    # An epoch that was interrupted is a leg of its own: Keras wants all epochs of one length.
+    legs = [(start.epoch + bool(start.batches), settings.epochs, 0)]
+    if start.batches:
+        legs.insert(0, (start.epoch, start.epoch + 1, start.batches))
+    history = {}
+    try:
+        for first, last, skip in legs:
+            leg = model.fit(
+                batches.dataset(first, skip),
+                steps_per_epoch=batches.num_batches - skip,
+                initial_epoch=first,
+                epochs=last,
+                validation_data=valid_batches.dataset(),
+                callbacks=callbacks,
+                shuffle=False,  # the batches are
+                verbose="auto" if sys.stdout.isatty() else 2,
+            )
+            for name, values in leg.history.items():
+                history.setdefault(name, []).extend(values)
+            if model.stop_training:
+                break
+    except KeyboardInterrupt:
+        position = checkpoint.save()
+        print(f"\nInterrupted; saved after {position.updates:,} updates. To go on:")
+        print(f"  python {sys.argv[0]} --resume --name {shlex.quote(settings.name)}")
+        sys.exit(130)
+    return history
+
+
+def load_run(folder, recipe):
+    """A finished run: `(run, model, tokenizer)`."""
+    run = Run.open(folder, recipe)
+    if not run.model_file.is_file():
+        raise RunError(f"{folder} has no model.keras: its training is not over.")
+    return run, keras.models.load_model(run.model_file, compile=False), load_tokenizer(run.folder)
+
+
+def hold_out(items, seed, count=1000, key=lambda item: item):
+    """Takes `count` different items, a tenth at most, with all that equal them out of a list.
+
+    Args:
+        items: List.
+        seed: int.
+        count: int.
+        key: Function to what makes two items equal; sortable.
+
+    Returns:
+        `(rest, held_out)`, two lists. Held out is the first of those that are equal.
+
+    Raises:
+        ValueError: with fewer than 10 different items.
+
+    Example:
+
+    >>> rest, held_out = hold_out([*"abcdefghijabc"], seed=0)
+    >>> len(held_out), set(rest) & set(held_out)
+    (1, set())
+    """
+    distinct = sorted({key(item) for item in items})
+    count = min(count, len(distinct) // 10)
+    if not count:
+        raise ValueError(f"Expected at least 10 different lines of text. Received: {len(distinct)}")
+    order = np.random.default_rng(seed).permutation(len(distinct))
+    chosen = {distinct[i] for i in order[:count]}
+    rest = [item for item in items if key(item) not in chosen]
+    held_out = {key(item): item for item in reversed(items) if key(item) in chosen}
+    return rest, list(held_out.values())[::-1]
+
+
+def standard_input():
+    """Yields `(number, lines)`: what standard input holds so far, and the first line's number.
+
+    A line at a time from a terminal, else 1,024 at a time.
+
+    Raises:
+        ValueError: for a line that is not UTF-8.
+    """
+    size = 1 if sys.stdin.isatty() else 1024
+    stream = enumerate(sys.stdin.buffer, 1)
+    while chunk := list(itertools.islice(stream, size)):
+        yield chunk[0][0], [_decode(line, number) for number, line in chunk]
+
+
+def _decode(line, number):
+    try:
+        return line.decode("utf-8").rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise ValueError(f"standard input, line {number}: not UTF-8.") from None
+
+
+@contextlib.contextmanager
+def clear_errors(program):
+    """Turns a user's mistake into one sentence on standard error and status 1."""
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        sys.exit(f"{program}: {error}")
+
+
+def show_metrics(run, log_dir):
+    """The end of every training run."""
+    print(json.dumps(run.metrics, indent=2, ensure_ascii=False))
+    print(f"model: {run.model_file}\nlogs: tensorboard --logdir {log_dir}")

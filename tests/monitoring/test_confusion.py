@@ -1,0 +1,90 @@
+"""Figures as their definitions give them, pictures that show what was counted."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.util import tensor_util
+
+from keras_transformer.monitoring import (
+    ConfusionMatrix,
+    classification_report,
+    confusion_matrix,
+    plot_confusion,
+)
+
+NAMES = ["neg", "neutral", "pos"]
+
+
+def draw(count=200, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.integers(0, 3, count), rng.integers(0, 3, count)
+
+
+def test_report_follows_the_definitions():
+    truth, predicted = draw()
+    report = classification_report(truth, predicted, NAMES)
+    assert report["accuracy"] == np.mean(truth == predicted)
+    for number, name in enumerate(NAMES):
+        right = np.sum((truth == number) & (predicted == number))
+        precision = right / np.sum(predicted == number)
+        recall = right / np.sum(truth == number)
+        expected = [precision, recall, 2 / (1 / precision + 1 / recall), np.sum(truth == number)]
+        assert list(report["per_class"][name].values()) == pytest.approx(expected)
+    f1 = [figures["f1"] for figures in report["per_class"].values()]
+    assert report["macro_f1"] == pytest.approx(np.mean(f1))
+
+
+def test_classes_that_do_not_occur_leave_the_mean_alone():
+    report = classification_report([0, 0, 2], [0, 0, 2], NAMES)
+    assert report["macro_f1"] == report["accuracy"] == 1
+    assert report["per_class"]["neutral"] == {"precision": 0, "recall": 0, "f1": 0, "support": 0}
+    missed = classification_report([0, 0, 2], [0, 0, 0], NAMES)  # pos occurs, and is never found
+    assert missed["macro_f1"] == pytest.approx(0.8 / 2)
+    invented = classification_report([0, 0, 0, 2], [0, 0, 1, 2], NAMES)  # neutral is given only
+    assert invented["macro_f1"] == pytest.approx((0.8 + 0 + 1) / 3)
+
+
+def test_matrix_has_truth_in_rows():
+    matrix = confusion_matrix([0, 0, 0, 2], [0, 1, 1, 0], 3)
+    assert matrix.tolist() == [[1, 2, 0], [0, 0, 0], [1, 0, 0]]
+
+
+@pytest.mark.parametrize(("truth", "predicted"), [([], []), ([0], [0, 1]), ([3], [0]), ([0], [-1])])
+def test_what_cannot_be_counted_is_refused(truth, predicted):
+    with pytest.raises(ValueError, match=r"Expected .* Received"):
+        confusion_matrix(truth, predicted, 3)
+
+
+@pytest.mark.parametrize("count", [2, 3, 20, 50])
+def test_picture_shows_the_matrix(count):
+    names = [f"class {i} of a very long name" for i in range(count)]
+    matrix = np.eye(count, dtype=int)
+    picture = plot_confusion(matrix, names)
+    assert picture.dtype == np.uint8 and picture.ndim == 3 and picture.shape[2] == 3
+    assert 300 < picture.shape[0] < 1600 and 300 < picture.shape[1] < 1600
+    assert np.array_equal(picture, plot_confusion(matrix, names))
+    assert not np.array_equal(picture, plot_confusion(matrix[::-1], names))
+    if count <= 20:  # the same shares of other counts are another picture
+        assert not np.array_equal(picture, plot_confusion(2 * matrix, names))
+
+
+def test_a_class_may_be_called_anything():
+    plot_confusion(np.eye(2, dtype=int), ["$5^$", "_a\n{b}\\"])
+
+
+def test_tensorboard_has_pictures_and_later_callbacks_the_score(tmp_path):
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    given = iter([[0, 1, 1], [0, 1, 2]])
+    callback = ConfusionMatrix(tmp_path, NAMES, lambda: ([0, 1, 2], next(given)))
+    data = np.ones((4, 1)), np.ones((4, 1))
+    history = model.fit(*data, batch_size=2, epochs=2, verbose=0, callbacks=[callback]).history
+    assert history["val_macro_f1"] == pytest.approx([(1 + 2 / 3 + 0) / 3, 1])
+    read = EventAccumulator(str(tmp_path / "samples")).Reload()
+    pictures = read.Tensors("confusion_matrix")
+    assert [picture.step for picture in pictures] == [2, 4]
+    data = tensor_util.make_ndarray(pictures[1].tensor_proto)[2]
+    shown = tf.io.decode_png(data).numpy()
+    assert np.array_equal(shown, plot_confusion(np.eye(3, dtype=int), NAMES))

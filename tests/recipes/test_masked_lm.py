@@ -1,0 +1,320 @@
+"""The masked-language-model recipe, as its user meets it."""
+
+import io
+import json
+import sys
+from pathlib import Path
+
+import keras
+import masked_lm
+import numpy as np
+import pytest
+
+WORDS = [f"w{i}" for i in range(12)]
+SIZES = "--num-layers 1 --num-heads 2 --hidden-dim 16 --intermediate-dim 32 --row-length 20".split()
+SMALL = [
+    *SIZES,
+    *"--tokenizer whitespace --vocabulary-size 17 --batch-size 8 --epochs 3".split(),
+    *"--warmup-updates 5 --dropout 0.1".split(),
+]
+
+
+def sentences(count, seed=0):
+    rng = np.random.default_rng(seed)
+    return [" ".join(rng.choice(WORDS, rng.integers(3, 9))) for _ in range(count)]
+
+
+def documents(count, seed=0):
+    """Sentences with an empty line after every fifth."""
+    lines = sentences(count, seed)
+    return [line for i in range(0, count, 5) for line in [*lines[i : i + 5], ""]]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A folder with the finished run `runs/first`, and the arguments that made it."""
+    folder = tmp_path_factory.mktemp("masked_lm")
+    files = {
+        "train.txt": sentences(120),
+        "books.txt": documents(60),
+        "valid.txt": documents(30, seed=1),
+        "few.txt": WORDS[:9],
+        "vocab.txt": [
+            "[PAD]",
+            "[UNK]",
+            "[CLS]",
+            "[SEP]",
+            "[MASK]",
+            "w",
+            *(f"##{i}" for i in range(10)),
+        ],
+        "cut.txt": ["[PAD]", "[UNK]", "[SEP]", *WORDS],
+    }
+    for name, lines in files.items():
+        (folder / name).write_text("".join(line + "\n" for line in lines))
+    (folder / "latin.txt").write_bytes(b"a\n\xff\n")
+    (folder / "empty.txt").touch()
+    other = folder / "runs" / "other"
+    other.mkdir(parents=True)
+    (other / "settings.json").write_text(json.dumps({"recipe": "translation", "seed": 1}))
+    arguments = ["--text", "train.txt", *SMALL]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        masked_lm.main([*arguments, "--name", "first"])
+    return folder, arguments
+
+
+@pytest.fixture
+def there(trained, monkeypatch):
+    monkeypatch.chdir(trained[0])
+    return trained
+
+
+def metrics(name):
+    return json.loads((Path("runs") / name / "metrics.json").read_text())
+
+
+def message(arguments):
+    """What the recipe says as it gives up."""
+    with pytest.raises(SystemExit) as stop:
+        masked_lm.main(arguments)
+    assert isinstance(stop.value.code, str)  # printed on standard error, exit status 1
+    assert "\n" not in stop.value.code
+    return stop.value.code
+
+
+def run_fill(monkeypatch, lines, name="first", *arguments):
+    text = "".join(line + "\n" for line in lines).encode()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text)))
+    with pytest.raises(SystemExit) as stop:
+        masked_lm.main(["fill", "--run", f"runs/{name}", *arguments])
+    return stop.value.code
+
+
+def read_fill(output):
+    """For every line of the input, its `(probability, text)`."""
+    blocks = output.removesuffix("\n\n").split("\n\n")
+    rows = [[line.split("\t") for line in block.split("\n")] for block in blocks]
+    return [[(float(probability), text) for probability, text in block] for block in rows]
+
+
+def test_a_run_leaves_what_it_promises(there):
+    run = Path("runs/first")
+    assert {path.name for path in run.iterdir()} == {
+        "model.keras", "tokenizer.json", "vocabulary.txt", "config.json", "settings.json",
+        "metrics.json", "checkpoints",
+    }  # fmt: skip
+    assert len(list((run / "checkpoints").iterdir())) == 1
+    settings = json.loads((run / "settings.json").read_text())
+    assert settings["hidden_dim"] == 16 and settings["recipe"] == "masked_lm"
+    model = keras.models.load_model(run / "model.keras", compile=False)
+    config = masked_lm.kt.TransformerConfig.from_json((run / "config.json").read_text())
+    assert masked_lm.kt.models.masked_language_model(config).count_params() == model.count_params()
+    found = metrics("first")
+    assert set(found) == {
+        "valid_loss", "valid_masked_accuracy", "valid_perplexity", "parameters", "updates",
+        "train_seconds", "tokens_per_second", "input_tokens_per_second", "padding_fraction",
+    }  # fmt: skip
+    assert found["parameters"] == model.count_params()
+    assert found["updates"] % 3 == 0 and found["updates"] > 9
+    assert found["valid_perplexity"] == pytest.approx(np.exp(found["valid_loss"]), rel=1e-3)
+    assert 0 <= found["padding_fraction"] < 0.3
+    tokenizer = masked_lm.kt.text.load_tokenizer(run)
+    assert tokenizer.mask_id == 4 and tokenizer.vocabulary_size == config.vocabulary_size == 17
+
+
+def test_tensorboard_has_curves_and_samples(there):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    def read(run):
+        return EventAccumulator(f"tensorboard_logs/first/{run}").Reload()
+
+    curves = {"loss", "masked_accuracy", "perplexity"}
+    figures = {"learning_rate", "tokens_per_second", "padding_fraction"}
+    assert set(read("train").Tags()["tensors"]) == curves | figures
+    assert set(read("validation").Tags()["tensors"]) == curves
+    samples = read("samples")
+    assert samples.Tags()["tensors"] == ["samples"]
+    tables = [e.tensor_proto.string_val[0].decode() for e in samples.Tensors("samples")]
+    assert len(tables) == 3 and "MASK" in tables[0] and " %" in tables[0]
+
+
+def test_interrupted_and_resumed_is_like_uninterrupted(there, monkeypatch, capsys):
+    class Interrupt(masked_lm.kt.training.Throughput):
+        def on_train_batch_begin(self, batch, logs=None):
+            if int(self.model.optimizer.iterations) == 7:
+                raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(masked_lm.kt.training, "Throughput", Interrupt)
+        with pytest.raises(SystemExit) as stop:
+            masked_lm.main([*there[1], "--name", "cut"])
+    assert stop.value.code == 130
+    assert "--resume --name cut" in capsys.readouterr().out
+    assert not Path("runs/cut/metrics.json").exists()
+    assert "training is not over" in message(["fill", "--run", "runs/cut"])
+
+    said = message(["--resume", "--name", "cut", "--batch-size", "4", "--mask-rate", "0.2"])
+    assert "batch_size was 8 and is now 4" in said and "mask_rate was 0.15 and is now 0.2" in said
+    masked_lm.main(["--resume", "--name", "cut"])
+    for key in ("valid_loss", "valid_masked_accuracy", "updates"):
+        assert metrics("cut")[key] == pytest.approx(metrics("first")[key], rel=1e-4)
+
+
+def test_fill_prints_five_completions_best_first(there, monkeypatch, capsys):
+    assert run_fill(monkeypatch, ["w3 [MASK] w5", "[MASK] w1 [MASK]", "w3 [MASK] w5"]) == 0
+    one, two, again = read_fill(capsys.readouterr().out)
+    assert one == again
+    for completions in (one, two):
+        probabilities = [probability for probability, _ in completions]
+        assert len(completions) == len({text for _, text in completions}) == 5
+        assert probabilities == sorted(probabilities, reverse=True)
+        assert 0 < sum(probabilities) <= 1 + 5 * 0.00005  # printed with four digits
+    for _, text in one:
+        first, guess, last = text.split()
+        assert (first, last) == ("w3", "w5") and guess in WORDS
+    for _, text in two:
+        first, middle, last = text.split()
+        assert middle == "w1" and {first, last} <= set(WORDS)
+    run_fill(monkeypatch, ["w3 [MASK] w5"], "first", "--guesses", "12")
+    [everything] = read_fill(capsys.readouterr().out)
+    assert [text for _, text in everything[:5]] == [text for _, text in one]
+    assert sum(p for p, _ in everything) == pytest.approx(1, abs=1e-3)  # no special token is left
+
+
+def test_several_masks_are_guessed_on_their_own_and_ranked_together(there):
+    _, model, tokenizer = masked_lm.recipe.load_run("runs/first", "masked_lm")
+    filler = masked_lm.Filler(model, tokenizer, 20, guesses=12)
+    line = "w2 [MASK] [MASK] w7"
+    [guesses] = filler([line])
+    expected = sorted((p * q for _, p in guesses[0] for _, q in guesses[1]), reverse=True)[:12]
+    found = list(filler.completions(line, guesses))
+    np.testing.assert_allclose([p for p, _ in found], expected)
+    best = [tokenizer.vocabulary[choices[0][0]] for choices in guesses]
+    assert found[0][1] == " ".join(["w2", *best, "w7"])
+
+
+def test_lines_do_not_change_each_others_guesses(there):
+    _, model, tokenizer = masked_lm.recipe.load_run("runs/first", "masked_lm")
+    filler = masked_lm.Filler(model, tokenizer, 20)
+    lines = [f"{line} [MASK]" for line in sentences(40, seed=3)] + ["[MASK] [MASK] [MASK]"]
+    together = filler(lines)
+    assert [len(masks) for masks in together] == [1] * 40 + [3]
+    for line, masks in list(zip(lines, together, strict=True))[::8]:
+        [alone] = filler([line])
+        for one, other in zip(alone, masks, strict=True):
+            assert [i for i, _ in one] == [i for i, _ in other]
+            np.testing.assert_allclose([p for _, p in one], [p for _, p in other], rtol=1e-4)
+    assert filler([]) == []
+
+
+def test_fill_reports_what_it_cannot_fill(there, monkeypatch, capsys):
+    lines = ["w1 w2", "w1 [MASK]", "", "[MASK] " + "w1 " * 18]
+    assert run_fill(monkeypatch, lines) == 1
+    out, err = capsys.readouterr()
+    assert err.strip().split("\n") == [
+        "line 1: no [MASK] in it; not filled",
+        "line 3: no [MASK] in it; not filled",
+        "line 4: 21 tokens, the model reads 20; not filled",
+    ]
+    [completions] = read_fill(out)
+    assert len(completions) == 5 and all(text.startswith("w1 ") for _, text in completions)
+
+
+def test_a_published_vocabulary_and_whole_words(there, monkeypatch, capsys):
+    arguments = ["--text", "train.txt", *SMALL, "--vocabulary", "vocab.txt", "--whole-words"]
+    masked_lm.main([*arguments, "--row-length", "32", "--max-updates", "4", "--name", "published"])
+    assert metrics("published")["updates"] == 4
+    assert json.loads(Path("runs/published/tokenizer.json").read_text())["kind"] == "bert"
+    saved = Path("runs/published/vocabulary.txt").read_text()
+    assert saved == Path("vocab.txt").read_text()
+    capsys.readouterr()
+    assert run_fill(monkeypatch, ["W3 [MASK] w5"], "published") == 0
+    [completions] = read_fill(capsys.readouterr().out)
+    assert all(text.startswith("w3") and text.endswith("w5") for _, text in completions)
+
+
+def test_next_sentence(there, monkeypatch, capsys):
+    files = "--text books.txt --valid-text valid.txt --next-sentence --name pairs".split()
+    masked_lm.main([*SMALL, *files, "--row-length", "24", "--epochs", "1"])
+    found = metrics("pairs")
+    [accuracy] = [found[key] for key in found if "next_sentence" in key and "accuracy" in key]
+    assert 0 <= accuracy <= 1
+    [tokens] = [found[key] for key in found if key.endswith("masked_accuracy")]
+    assert 0 <= tokens <= 1 and np.isfinite(found["valid_loss"])
+    model = keras.models.load_model("runs/pairs/model.keras", compile=False)
+    assert model.output_names == ["logits", "next_sentence"]
+    capsys.readouterr()
+    assert run_fill(monkeypatch, ["w3 [MASK] w5"], "pairs") == 0
+    assert len(read_fill(capsys.readouterr().out)[0]) == 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("--text nowhere.txt", "nowhere.txt: no such file"),
+        ("--text train.txt nowhere.txt", "nowhere.txt: no such file"),
+        ("--text empty.txt", "empty.txt: the file is empty"),
+        ("--text latin.txt", "latin.txt, line 2: not UTF-8"),
+        ("--text few.txt", "at least 10 different lines"),
+        ("--valid-text nowhere.txt", "nowhere.txt: no such file"),
+        ("--vocabulary cut.txt", "cut.txt: expected a vocabulary with the special tokens"),
+        ("--vocabulary nowhere.txt", "nowhere.txt: no such file"),
+        ("--preset bert_tinny", "bert_tiny"),
+        ("--tokenizer wordpeice", "wordpiece"),
+        ("--vocabulary-size 1000", "at most 17"),
+        ("--num-heads 3", "num_heads"),
+        ("--row-length 5", "row_length"),
+        ("--batch-size 0", "batch_size"),
+        ("--mask-rate 1.5", "rate=1.5"),
+        ("--epochs 0", "total_steps"),
+        ("--next-sentence", "--valid-text with --next-sentence"),
+        ("--next-sentence --valid-text train.txt", "at least two lines with an empty line"),
+        ("--name first", "--overwrite"),
+        ("--resume --name nowhere", "not a run folder"),
+        ("--resume --name other", "is a run of translation.py"),
+        ("--settings train.txt", "does not hold a JSON dictionary"),
+        ("--settings runs/other/settings.json", "is a run of translation.py"),
+        ("fill --run nowhere", "not a run folder"),
+        ("fill --run runs/other", "is a run of translation.py"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_writes_nothing(there, arguments, said):
+    before = {path: path.stat().st_mtime_ns for path in Path().rglob("*")}
+    arguments = arguments.split()
+    if arguments[0] not in ("--resume", "--settings", "fill"):
+        arguments = [*there[1], *arguments]
+    assert said in message(arguments)
+    assert {path: path.stat().st_mtime_ns for path in Path().rglob("*")} == before
+
+
+def test_without_text_there_is_the_built_in_corpus():
+    built_in, own = masked_lm.parse_training([]), masked_lm.parse_training(["--text", "a"])
+    assert all(getattr(built_in, name) == value for name, value in masked_lm.BUILT_IN.items())
+    assert own.num_layers is None and own.row_length == 128
+    assert masked_lm.parse_training(["--epochs", "1"]).epochs == 1
+
+
+@pytest.mark.parametrize("kind", ["whitespace", "wordpiece"])
+def test_sample_words_are_single_known_tokens_of_lines_that_fit(kind):
+    settings = masked_lm.parse_training(["--text", "a", "--row-length", "8"])
+    text = [
+        "the cat sat on a mat",
+        "a [MASK] in the text",
+        "unknowable",
+        "the cat " * 9,
+        "",
+        "a cat",
+    ]
+    size = {"whitespace": None, "wordpiece": 34}[kind]
+    tokenizer = masked_lm.kt.text.train_tokenizer(
+        kind, ["the cat sat on a mat in text"] * 9, size, mask=True
+    )
+    samples = masked_lm.mask_words(tokenizer, text, settings)
+    assert samples
+    for line, truth in samples:
+        assert line.split().count("[MASK]") == 1  # else there is more than one answer
+        assert line.replace("[MASK]", truth) in text
+        [[token]] = tokenizer.encode([truth])
+        assert token not in tokenizer.special_ids
+    assert len(masked_lm.mask_words(tokenizer, ["a cat"] * 20, settings, count=3)) == 3

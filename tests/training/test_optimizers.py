@@ -1,0 +1,70 @@
+"""Matrices fade, biases and scales do not."""
+
+import keras
+import numpy as np
+import pytest
+import tiny
+from keras import ops
+
+import keras_transformer as kt
+from keras_transformer.training import LinearDecay, adamw
+
+RATE, DECAY = 0.1, 0.5
+
+
+def make_model():
+    ids = keras.Input((3,), dtype="int32")
+    x = keras.layers.Embedding(7, 4, name="table")(ids)
+    x = keras.layers.LayerNormalization(name="norm")(x)
+    x = keras.layers.Dense(2, name="dense")(x)
+    return tiny.randomize(keras.Model(ids, x))
+
+
+def fit_without_gradient(model, optimizer, epochs=3):
+    def nothing(labels, outputs):
+        return 0.0 * ops.sum(outputs, axis=(1, 2))
+
+    before = {w.path: tiny.numpy(w).copy() for w in model.trainable_weights}
+    model.compile(optimizer, nothing)
+    model.fit(np.ones((2, 3), "int32"), np.ones((2, 3, 2)), epochs=epochs, verbose=0)
+    return [(w, before[w.path], tiny.numpy(w)) for w in model.trainable_weights]
+
+
+def test_without_a_gradient_matrices_shrink_and_vectors_stay():
+    model = make_model()
+    for weight, before, after in fit_without_gradient(model, adamw(model, RATE, DECAY)):
+        factor = (1 - RATE * DECAY) ** 3 if len(weight.shape) > 1 else 1
+        np.testing.assert_allclose(after, before * factor, rtol=1e-5, err_msg=weight.path)
+
+
+def test_the_decay_follows_the_schedule():
+    model, rate = make_model(), LinearDecay(RATE, 2, 4)
+    factor = np.prod([1 - DECAY * float(rate(step)) for step in range(6)])
+    for weight, before, after in fit_without_gradient(model, adamw(model, rate, DECAY), epochs=6):
+        if len(weight.shape) > 1:
+            np.testing.assert_allclose(after, before * factor, rtol=1e-5)
+
+
+def test_a_model_of_matrices_alone():
+    model = keras.Sequential([keras.Input((3,), dtype="int32"), keras.layers.Embedding(7, 2)])
+    for _, before, after in fit_without_gradient(model, adamw(model, RATE, DECAY), epochs=1):
+        np.testing.assert_allclose(after, before * (1 - RATE * DECAY), rtol=1e-5)
+
+
+@pytest.mark.parametrize("position", ["learned", "rotary"])
+def test_what_is_spared_in_a_transformer(position):
+    model = kt.models.masked_language_model(tiny.config(position=position, embedding_norm=True))
+    optimizer = adamw(model, RATE)
+    optimizer.build(model.trainable_variables)
+    decayed = [v for v in model.trainable_variables if optimizer._use_weight_decay(v)]
+    spared = [v for v in model.trainable_variables if not optimizer._use_weight_decay(v)]
+    assert {v.name for v in decayed} <= {"kernel", "embeddings", "position_embeddings"}
+    assert {v.name for v in spared} == {"bias", "gamma", "beta"}
+
+
+def test_gradients_are_clipped_together():
+    model = make_model()
+    assert adamw(model, RATE, clip_norm=0.5).global_clipnorm == 0.5
+    for nothing in (None, 0):
+        assert adamw(model, RATE, clip_norm=nothing).global_clipnorm is None
+    assert adamw(model, RATE, beta_2=0.98).beta_2 == 0.98

@@ -1,0 +1,167 @@
+"""What recipes share: settings, held-out text, standard input, mistakes."""
+
+import argparse
+import io
+import json
+import sys
+import tracemalloc
+
+import pytest
+
+from keras_transformer.training import Run, RunError, recipe
+
+
+def make_parser():
+    parser = argparse.ArgumentParser(prog="demo.py", allow_abbrev=False)
+    parser.add_argument("--text")
+    parser.add_argument("--rate", type=float, default=0.1)
+    recipe.add_model_settings(parser.add_argument)
+    recipe.add_run_settings(parser.add_argument, epochs=7)
+    return parser
+
+
+def parse(*arguments):
+    return recipe.parse_training(make_parser(), list(arguments), {"rate": 0.5}, ["text"])
+
+
+@pytest.fixture(autouse=True)
+def there(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def store(name, *arguments, **changes):
+    """A run as `recipe.open_run` leaves it."""
+    settings = {**vars(parse("--name", name, *arguments)), **changes}
+    return Run.create(recipe.run_folder(name), settings)
+
+
+def test_defaults_the_built_in_corpus_and_the_command_line():
+    assert (parse().rate, parse().epochs, parse().recipe) == (0.5, 7, "demo")
+    assert parse("--text", "a.txt").rate == 0.1
+    assert parse("--rate", "0.9").rate == 0.9
+    assert parse("--name", "one").name == "one" and parse().name.startswith("demo-2")
+
+
+def test_changes_to_a_preset_are_those_asked_for():
+    assert recipe.model_changes(parse()) == {}
+    settings = parse("--num-layers", "3", "--dropout", "0")
+    assert recipe.model_changes(settings) == {"num_layers": 3, "dropout": 0.0}
+
+
+def test_settings_of_a_run_come_before_defaults_and_after_the_command_line():
+    store("one", "--text", "a.txt", "--rate", "0.3", "--epochs", "2")
+    again = parse("--settings", "runs/one/settings.json", "--epochs", "4")
+    assert (again.text, again.rate, again.epochs) == ("a.txt", 0.3, 4)
+    assert again.name != "one"
+    on = parse("--resume", "--name", "one")
+    assert (on.text, on.rate, on.epochs, on.name, on.resume) == ("a.txt", 0.3, 2, "one", True)
+
+
+def test_how_a_run_was_begun_is_no_part_of_what_repeats_it():
+    store("one", "--overwrite")
+    store("two", resume=True, settings="runs/one/settings.json")
+    for name in ("one", "two"):
+        again = parse("--settings", f"runs/{name}/settings.json", "--name", "three")
+        assert not again.overwrite  # or a run of that name would be lost without a word
+        assert not again.resume
+    assert not parse("--resume", "--name", "one").overwrite
+
+
+def test_runs_of_another_recipe_are_refused():
+    store("other", recipe="translation")
+    for arguments in (
+        ["--resume", "--name", "other"],
+        ["--settings", "runs/other/settings.json"],
+    ):
+        with pytest.raises(RunError, match=r"is a run of translation\.py, not demo\.py"):
+            parse(*arguments)
+
+
+def test_resume_and_settings_need_what_they_name(tmp_path):
+    with pytest.raises(ValueError, match="--resume needs the --name"):
+        parse("--resume")
+    with pytest.raises(RunError, match="not a run folder"):
+        parse("--resume", "--name", "nowhere")
+    with pytest.raises(OSError, match=r"nowhere\.json"):
+        parse("--settings", "nowhere.json")
+    (tmp_path / "list.json").write_text("[1]")
+    with pytest.raises(RunError, match=r"list\.json does not hold a JSON dictionary"):
+        parse("--settings", "list.json")
+
+
+# Held-out text.
+
+
+def test_a_tenth_at_most_is_held_out_with_all_that_equals_it():
+    items = [f"line {i % 300}" for i in range(1000)]
+    rest, held_out = recipe.hold_out(items, seed=0)
+    assert len(held_out) == len(set(held_out)) == 30
+    assert not set(rest) & set(held_out)
+    assert rest == [item for item in items if item not in set(held_out)]
+    rest, held_out = recipe.hold_out(items, seed=0, count=7)
+    assert len(held_out) == 7 and len(set(rest)) == 293
+
+
+def test_the_seed_decides():
+    items = [f"line {i}" for i in range(300)]
+    first, again, other = (recipe.hold_out(items, seed) for seed in (1, 1, 2))
+    assert first == again and first != other
+    shuffled = recipe.hold_out(items[::-1], 1)
+    assert set(shuffled[1]) == set(first[1])  # not the order of the text
+
+
+def test_the_key_says_what_is_equal_and_the_first_is_held_out():
+    items = [(i % 40, i) for i in range(400)]
+    rest, held_out = recipe.hold_out(items, 0, key=lambda item: item[0])
+    assert len(held_out) == 4 and all(key == i for key, i in held_out)
+    assert len(rest) == 360 and not {k for k, _ in rest} & {k for k, _ in held_out}
+
+
+def test_one_long_line_costs_no_more_than_itself():
+    items = [f"line {i}" for i in range(300)] + ["x" * 100_000, "nul\0"]
+    tracemalloc.start()
+    rest, held_out = recipe.hold_out(items, 0)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 5_000_000
+    assert sorted(rest + held_out) == sorted(items) and len(held_out) == 30
+
+
+def test_too_little_text_is_refused():
+    with pytest.raises(ValueError, match=r"different lines of text\. Received: 9"):
+        recipe.hold_out([*"abcdefghi"] * 5, seed=0)
+
+
+# Standard input and mistakes.
+
+
+def test_standard_input_comes_in_numbered_chunks(monkeypatch):
+    text = "".join(f"é{i}\n" for i in range(2500)) + "\r\nlast"
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+    found = list(recipe.standard_input())
+    assert [(first, len(lines)) for first, lines in found] == [(1, 1024), (1025, 1024), (2049, 454)]
+    assert found[1][1][0] == "é1024" and found[2][1][-2:] == ["", "last"]
+
+
+def test_a_line_that_is_not_utf_8_is_named(monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"a\nb\n\xff\n")))
+    with pytest.raises(ValueError, match="standard input, line 3: not UTF-8"):
+        list(recipe.standard_input())
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("x is bad"), RunError("x is bad"), OSError("x is bad")]
+)
+def test_mistakes_are_one_sentence_and_bugs_are_not(error):
+    with pytest.raises(SystemExit) as stop, recipe.clear_errors("demo.py"):
+        raise error
+    assert stop.value.code == "demo.py: x is bad"
+    with pytest.raises(KeyError), recipe.clear_errors("demo.py"):
+        raise KeyError("a bug")
+
+
+def test_a_run_without_its_model_is_not_over():
+    store("one", "--text", "a.txt")
+    with pytest.raises(RunError, match=r"has no model\.keras: its training is not over"):
+        recipe.load_run("runs/one", "demo")
+    assert json.loads((recipe.run_folder("one") / "settings.json").read_text())["recipe"] == "demo"
