@@ -18,7 +18,6 @@ import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's notes on the machine
 
-import keras
 import numpy as np
 import sacrebleu
 from rich.console import Console
@@ -185,7 +184,7 @@ def make_model(settings, config):
     model = kt.models.encoder_decoder(config)
     rate = kt.training.InverseSquareRoot(settings.peak_learning_rate, settings.warmup_updates)
     model.compile(
-        keras.optimizers.Adam(
+        kt.training.Adam(
             rate, beta_2=0.98, epsilon=1e-9, global_clipnorm=settings.clip_norm or None
         ),
         kt.training.MaskedCrossentropy(settings.label_smoothing),

@@ -203,7 +203,9 @@ class MaskedBatches(EpochBatches):
             )
         for name, value, least in (("batch_size", batch_size, 1), ("row_length", row_length, 6)):
             if value < least:
-                raise ValueError(f"Expected {name} to be at least {least}. Received: {name}={value}")
+                raise ValueError(
+                    f"Expected {name} to be at least {least}. Received: {name}={value}"
+                )
         self.batch_size, self.row_length = batch_size, row_length
         self.whole_words, self.next_sentence = whole_words, next_sentence
         self.shuffle, self.seed = shuffle, seed

@@ -1,7 +1,6 @@
 """Dropout that draws half as many random numbers."""
 
 import keras
-from keras import ops
 
 VALUES = 2**16  # of 16 random bits
 
@@ -44,10 +43,18 @@ class Dropout(keras.layers.Dropout):
         in_keras = keras.config.backend() != "tensorflow" or self.noise_shape is not None
         if not training or in_keras or dropped in (0, VALUES):
             return super().call(inputs, training=training)
-        size = ops.size(inputs)
-        words = keras.random.randint(
-            ((size + 1) // 2, 1), -(2**31), 2**31 - 1, seed=self.seed_generator
+        import tensorflow as tf
+
+        size = tf.size(inputs)
+        # Whole words, which keras.random has not: to cut them to a range takes as long again.
+        words = tf.random.stateless_uniform(
+            [(size + 3) // 4],
+            tf.cast(self.seed_generator.next(), "int32"),
+            minval=None,
+            maxval=None,
+            dtype="int64",
         )
-        bits = ops.reshape(ops.view(words, "int16"), (-1,))[:size]
-        keep = ops.reshape(bits, ops.shape(inputs)) >= dropped - VALUES // 2
-        return inputs * (ops.cast(keep, inputs.dtype) * (VALUES / (VALUES - dropped)))
+        bits = tf.reshape(tf.bitcast(words, "uint16"), [-1])[:size]
+        keep = tf.reshape(bits, tf.shape(inputs)) >= tf.cast(dropped, "uint16")
+        scale = tf.cast(VALUES / (VALUES - dropped), inputs.dtype)
+        return inputs * tf.where(keep, scale, tf.zeros((), inputs.dtype))

@@ -10,11 +10,13 @@ from keras_transformer.training.metrics import (
     Perplexity,
     TargetTokens,
 )
-from keras_transformer.training.optimizers import adamw
+from keras_transformer.training.optimizers import Adam, AdamW, adamw
 from keras_transformer.training.run import Run, RunError
 from keras_transformer.training.schedules import InverseSquareRoot, LinearDecay, Noam
 
 __all__ = [
+    "Adam",
+    "AdamW",
     "Checkpoint",
     "InverseSquareRoot",
     "LinearDecay",

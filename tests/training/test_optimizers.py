@@ -68,3 +68,36 @@ def test_gradients_are_clipped_together():
     for nothing in (None, 0):
         assert adamw(model, RATE, clip_norm=nothing).global_clipnorm is None
     assert adamw(model, RATE, beta_2=0.98).beta_2 == 0.98
+
+
+@pytest.mark.parametrize("name", ["Adam", "AdamW"])
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+def test_updates_are_those_of_keras(name, policy):
+    """With dense and sparse gradients, a schedule, clipping and other settings."""
+    settings = {"beta_1": 0.8, "beta_2": 0.98, "epsilon": 1e-5, "global_clipnorm": 0.5}
+    x, y = np.arange(18).reshape(6, 3) % 7, tiny.random_array(6, 3, 2)
+    weights = []
+    for module in (kt.training, keras.optimizers):
+        keras.config.set_dtype_policy(policy)
+        try:
+            model = make_model()
+        finally:
+            keras.config.set_dtype_policy("float32")
+        model.compile(getattr(module, name)(LinearDecay(0.05, 2, 9), **settings), "mse")
+        model.fit(x, y, batch_size=2, epochs=2, shuffle=False, verbose=0)
+        weights.append([tiny.numpy(w) for w in model.weights])
+    for ours, expected in zip(*weights, strict=True):
+        np.testing.assert_allclose(ours, expected, rtol=2e-4, atol=2e-5)
+
+
+def test_the_optimizer_is_saved_with_a_model(tmp_path):
+    model = make_model()
+    model.compile(kt.training.AdamW(1e-2), "mse")
+    x, y = np.ones((2, 3), "int32"), np.ones((2, 3, 2))
+    model.fit(x, y, verbose=0)
+    again = tiny.reload(model, tmp_path)
+    assert type(again.optimizer) is kt.training.AdamW
+    for one in (model, again):
+        one.fit(x, y, verbose=0)
+    for weight, other in zip(model.weights, again.weights, strict=True):
+        np.testing.assert_allclose(tiny.numpy(weight), tiny.numpy(other), rtol=1e-5, atol=1e-6)
