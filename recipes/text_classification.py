@@ -71,6 +71,7 @@ def training_settings():
     add("--max-length", type=int, default=128, help="most tokens of a text; the rest is cut off")
     # Model.
     add("--from-run", help="run of masked_lm.py whose tokenizer, model and weights to begin with")
+    add("--fresh", action="store_true", help="but random weights: what is pretraining worth?")
     add("--preset", help="instead: named size, such as bert_small (default bert_mini)")
     recipe.add_model_settings(add)
     add("--pooling", default="mean", choices=["mean", "first"], help="tokens that are classified")
@@ -92,6 +93,8 @@ def parse_training(arguments):
     settings = recipe.parse_training(training_settings(), arguments, BUILT_IN, text)
     if not settings.train and (settings.valid or settings.test):
         raise ValueError("--valid and --test go together with --train.")
+    if settings.fresh and not settings.from_run:
+        raise ValueError("--fresh goes together with --from-run.")
     given = [f"--{name.replace('_', '-')}" for name in PRETRAINED if getattr(settings, name)]
     if settings.from_run and given:
         raise ValueError(f"--from-run brings its own model and tokenizer, not {', '.join(given)}.")
@@ -223,7 +226,7 @@ def make_config(settings, tokenizer):
 
 def make_model(settings, config, num_classes, updates):
     model = kt.models.sequence_classifier(config, num_classes, settings.pooling)
-    if settings.from_run:
+    if settings.from_run and not settings.fresh:
         _, pretrained, _ = recipe.load_run(settings.from_run, "masked_lm")
         new = kt.models.copy_weights(pretrained, model)
         taken = sum(bool(layer.weights) for layer in model.layers) - len(new)
