@@ -318,7 +318,7 @@ def mask_words(tokenizer, lines, settings, count=10):
     """Lines with one word replaced by `[MASK]`, and that word: what to watch in training."""
     rng, special = np.random.default_rng(settings.seed), tokenizer.special_ids
     samples = []
-    for line in lines:
+    for line in (lines[i] for i in rng.permutation(len(lines))):
         words = line.split()
         ids = [tokenizer.encode([word])[0] for word in words]
         known = [i for i, word in enumerate(ids) if len(word) == 1 and word[0] not in special]
