@@ -56,7 +56,7 @@ def keras_seconds(peer, size, precision, batch, steps):
     keras = work.use_keras(peer, work.training_policy(precision))
     model, names = (ours if peer.startswith("ours") else kerashub)(size)
     inputs = {theirs: batch[name] for theirs, name in names.items()}
-    seconds = work.fit_seconds(keras, model, inputs, batch["labels"], batch["weight"], steps)
+    seconds = work.fit_seconds(keras, peer, model, inputs, batch["labels"], batch["weight"], steps)
     return seconds, model
 
 

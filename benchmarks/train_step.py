@@ -30,7 +30,7 @@ def keras_seconds(peer, size, precision, batch, steps):
     model = work.our_translator(size) if peer.startswith("ours") else kerashub(keras, size)
     source, inputs, labels = batch
     weight = (labels != work.PAD).astype("float32")
-    return work.fit_seconds(keras, model, [source, inputs], labels, weight, steps), model
+    return work.fit_seconds(keras, peer, model, [source, inputs], labels, weight, steps), model
 
 
 def kerashub(keras, size):

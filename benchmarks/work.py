@@ -141,12 +141,16 @@ def median_seconds(work, repeats, warm_up):
     return statistics.median(seconds[warm_up:])
 
 
-def fit_seconds(keras, model, inputs, labels, weight, steps):
-    """Median time of `fit`'s steps with Adam, every one on this same batch."""
-    # One loss for all and no metrics (KerasHub's tasks have some by default), so that the models
-    # alone differ.
+def fit_seconds(keras, peer, model, inputs, labels, weight, steps):
+    """Median time of `fit`'s steps with the peer's own Adam, every one on this same batch."""
+    # One loss for all and no metrics (KerasHub's tasks have some by default).
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.Adam(1e-4), loss, weighted_metrics=None)
+    adam = keras.optimizers.Adam
+    if peer.startswith("ours"):
+        import keras_transformer as kt
+
+        adam = kt.training.Adam
+    model.compile(adam(1e-4), loss, weighted_metrics=None)
     seconds = []
 
     class Timer(keras.callbacks.Callback):
