@@ -19,7 +19,7 @@ def sequences(count, seed):
 
 
 def test_learns_to_copy():
-    source, lengths = sequences(64 * 200, seed=0)
+    source, lengths = sequences(64 * 400, seed=0)
     labels = np.pad(source, ((0, 0), (0, 1)))
     np.put_along_axis(labels, lengths, END, axis=1)
     target = np.concatenate([np.full((len(source), 1), START), source], axis=1)
