@@ -5,7 +5,7 @@
     echo "The dog [MASK] in the garden." | python recipes/masked_lm.py fill --run runs/wiki
 
 The model and the masks are those of Devlin et al. 2019, "BERT"; short lines share rows, each as if
-it were alone. The built-in corpus takes about three minutes on two cores and guesses about half of
+it were alone. The built-in corpus takes a minute and a half on two cores and guesses 48 % of
 the masked words; README.md has the figures on real text, with their commands. What a run has
 learned is fine-tuned by text_classification.py.
 """
