@@ -13,15 +13,14 @@ from pathlib import Path
 
 import work
 
-POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
-
 
 def measure(peer, name, precision, folder):
     files = {side: Path(folder) / f"train.{side}" for side in ("en", "de")}
     for file in files.values():
         if not file.is_file():
             raise SystemExit(f"skipped: no {file}; --data names the folder of Multi30k")
-    keras = work.use_keras(peer, POLICIES[precision])
+    policy = work.training_policy(precision)
+    keras = work.use_keras(peer, policy)
     sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "recipes"))
     import translation
 
@@ -29,14 +28,14 @@ def measure(peer, name, precision, folder):
 
     settings = translation.parse_training(
         f"--source {files['en']} --target {files['de']} --tokenizer whitespace "
-        f"--preset transformer_tiny --dropout 0.3 --precision {POLICIES[precision]}".split()
+        f"--preset transformer_tiny --dropout 0.3 --precision {policy}".split()
     )
     keras.utils.set_random_seed(settings.seed)
     start = time.perf_counter()
     text = kt.text.read_parallel(settings.source, settings.target)
     tokenizer = translation.make_tokenizer(settings, text)
     batches = translation.make_batches(settings, tokenizer, text)
-    model = translation.make_model(settings, tokenizer)
+    model = translation.make_model(settings, translation.make_config(settings, tokenizer))
     model.fit(batches.dataset(), steps_per_epoch=batches.num_batches, verbose=0)
     seconds = time.perf_counter() - start
     return {

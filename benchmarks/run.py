@@ -1,7 +1,7 @@
 """Us beside our peers: training steps, generation and one real epoch, in one table.
 
     pip install -e ".[bench]"
-    python benchmarks/run.py                                        # everything: some two hours
+    python benchmarks/run.py                                        # everything: hours
     python benchmarks/run.py --only train --sizes tiny --repeats 1  # a look: three minutes
 
 Every measurement is a process of its own, and never do two run at once. Machines are shared and

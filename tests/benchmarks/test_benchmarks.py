@@ -104,6 +104,16 @@ def test_an_absent_data_folder_is_reported(tmp_path):
     assert "skipped: no" in process.stderr.splitlines()[-1]
 
 
+def test_an_epoch_of_ours(tmp_path):
+    for side in ("en", "de"):
+        (tmp_path / f"train.{side}").write_text("a b c\nd e\n" * 4)
+    command = [sys.executable, BENCHMARKS / "epoch.py", "ours-tf", "multi30k", "float32", tmp_path]
+    process = subprocess.run(command, capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr
+    measured = json.loads(process.stdout.splitlines()[-1])
+    assert measured["tokens_per_second"] > 0 and "updates" in measured["note"]
+
+
 def test_a_training_step_of_ours(benchmark, monkeypatch):
     work, train_step = benchmark("work"), benchmark("train_step")
     monkeypatch.setitem(work.SIZES, "tiny", work.Size(1, 8, 16, 2, 50, batch=4, length=6))
