@@ -68,10 +68,7 @@ def training_settings():
     add("--preset", default="bert_mini", help="named size, such as bert_small")
     recipe.add_model_settings(add)
     # Training.
-    add("--peak-learning-rate", type=float, default=1e-3, help="AdamW's rate after the warm-up")
-    add("--warmup-updates", type=int, default=500, help="updates of linear rise; then linear fall")
-    add("--weight-decay", type=float, default=0.01, help="of matrices, not of norms and biases")
-    add("--clip-norm", type=float, default=1.0, help="largest norm of all gradients together")
+    recipe.add_optimizer_settings(add, peak_learning_rate=1e-3, warmup_updates=500)
     # The run.
     recipe.add_run_settings(add, epochs=10)
     return parser
@@ -165,24 +162,16 @@ def make_config(settings, tokenizer):
     )
 
 
-def make_model(settings, config, updates):
+def make_model(settings, config, num_batches):
     model = kt.models.masked_language_model(config, next_sentence=settings.next_sentence)
-    loss, metrics = token_objective()
+    loss = kt.training.MaskedCrossentropy()
+    metrics = [kt.training.MaskedAccuracy(), kt.training.Perplexity()]
     if settings.next_sentence:
         not_a_pair = kt.data.NOT_A_PAIR
         loss = [loss, kt.training.MaskedCrossentropy(pad_id=not_a_pair)]
         metrics = [metrics, [kt.training.MaskedAccuracy(pad_id=not_a_pair, name="accuracy")]]
-    rate = kt.training.LinearDecay(settings.peak_learning_rate, settings.warmup_updates, updates)
-    optimizer = kt.training.adamw(
-        model, rate, weight_decay=settings.weight_decay, clip_norm=settings.clip_norm
-    )
-    model.compile(optimizer, loss, metrics=metrics)
+    model.compile(recipe.make_optimizer(settings, model, num_batches), loss, metrics=metrics)
     return model
-
-
-def token_objective():
-    metrics = [kt.training.MaskedAccuracy(), kt.training.Perplexity()]
-    return kt.training.MaskedCrossentropy(), metrics
 
 
 # ------------------------------------------------------------------------------------------------
@@ -197,8 +186,7 @@ def train(settings):
     batches = make_batches(settings, tokenizer, lines)
     valid_batches = make_batches(settings, tokenizer, valid_lines, shuffle=False)
     config = make_config(settings, tokenizer)
-    updates = min(settings.epochs * batches.num_batches, settings.max_updates or sys.maxsize)
-    model = make_model(settings, config, updates)
+    model = make_model(settings, config, batches.num_batches)
     # Last: nothing is written if anything is wrong.
     run, log_dir = recipe.open_run(settings, tokenizer, config)
     model.summary()
@@ -285,9 +273,8 @@ class Filler:
             masks = [np.flatnonzero(row == self.tokenizer.mask_id) for row in batch]
             most = 2 ** max(len(places) - 1 for places in masks).bit_length()  # few shapes
             positions = np.array([np.resize([*places, *[0] * most], most) for places in masks])
-            inputs = {"token_ids": batch, "masked_positions": positions.astype("int32")}
-            if "segment_ids" in [tensor.name for tensor in self.model.inputs]:
-                inputs["segment_ids"] = np.zeros_like(batch)
+            positions = positions.astype("int32")
+            inputs = recipe.encoder_inputs(self.model, batch, masked_positions=positions)
             logits = self.model.predict_on_batch(inputs)
             logits = logits[0] if isinstance(logits, list) else logits  # (B, P, V)
             logits = np.array(logits, "float64")

@@ -77,10 +77,7 @@ def training_settings():
     add("--pooling", default="mean", choices=["mean", "first"], help="tokens that are classified")
     add("--freeze", type=int, help="embeddings and so many blocks keep their weights")
     # Training.
-    add("--peak-learning-rate", type=float, default=3e-4, help="AdamW's rate after the warm-up")
-    add("--warmup-updates", type=int, default=100, help="updates of linear rise; then linear fall")
-    add("--weight-decay", type=float, default=0.01, help="of matrices, not of norms and biases")
-    add("--clip-norm", type=float, default=1.0, help="largest norm of all gradients together")
+    recipe.add_optimizer_settings(add, peak_learning_rate=3e-4, warmup_updates=100)
     add("--patience", type=int, default=3, help="epochs without a better one until training ends")
     # The run.
     recipe.add_run_settings(add, epochs=10)
@@ -224,7 +221,7 @@ def make_config(settings, tokenizer):
     )
 
 
-def make_model(settings, config, num_classes, updates):
+def make_model(settings, config, num_classes, num_batches):
     model = kt.models.sequence_classifier(config, num_classes, settings.pooling)
     if settings.from_run and not settings.fresh:
         _, pretrained, _ = recipe.load_run(settings.from_run, "masked_lm")
@@ -233,12 +230,8 @@ def make_model(settings, config, num_classes, updates):
         print(f"weights: {taken} layers from {settings.from_run}, new: {', '.join(new)}")
     if settings.freeze is not None:
         freeze(model, config, settings.freeze)
-    rate = kt.training.LinearDecay(settings.peak_learning_rate, settings.warmup_updates, updates)
-    optimizer = kt.training.adamw(
-        model, rate, weight_decay=settings.weight_decay, clip_norm=settings.clip_norm
-    )
     model.compile(
-        optimizer,
+        recipe.make_optimizer(settings, model, num_batches),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
     )
@@ -273,8 +266,7 @@ def train(settings):
         make_batches(settings, tokenizer, config, classes, part, shuffle=False)
         for part in (valid_text, test_text)
     ]
-    updates = min(settings.epochs * batches.num_batches, settings.max_updates or sys.maxsize)
-    model = make_model(settings, config, len(classes), updates)
+    model = make_model(settings, config, len(classes), batches.num_batches)
     # Last: nothing is written if anything is wrong.
     run, log_dir = recipe.open_run(settings, tokenizer, config)
     kt.training.run.write_json(classes_file(run), classes)
@@ -398,9 +390,7 @@ class Classifier:
             pad_id=self.tokenizer.pad_id,
             max_shapes=4,
         ):
-            inputs = {"token_ids": batch}
-            if "segment_ids" in [tensor.name for tensor in self.model.inputs]:
-                inputs["segment_ids"] = np.zeros_like(batch)
+            inputs = recipe.encoder_inputs(self.model, batch)
             logits = np.array(self.model.predict_on_batch(inputs), "float64")[: len(rows)]
             shares = np.exp(logits - logits.max(axis=-1, keepdims=True))
             shares /= shares.sum(axis=-1, keepdims=True)

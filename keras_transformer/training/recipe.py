@@ -18,7 +18,9 @@ import numpy as np
 
 from keras_transformer.text import load_tokenizer
 from keras_transformer.training.callbacks import StopAfter
+from keras_transformer.training.optimizers import adamw
 from keras_transformer.training.run import Run, RunError, check_recipe, read_json
+from keras_transformer.training.schedules import LinearDecay
 
 # How far to go, and where from: what a resumed run may change.
 RUN_MODES = ("epochs", "max_updates", "resume", "overwrite", "settings", "name", "recipe")
@@ -85,6 +87,39 @@ def vocabulary_size(settings):
     if settings.vocabulary_size is None and settings.tokenizer != "whitespace":
         return 8000
     return settings.vocabulary_size
+
+
+def add_optimizer_settings(add, peak_learning_rate, warmup_updates):
+    """The flags of `make_optimizer`."""
+    add(
+        "--peak-learning-rate",
+        type=float,
+        default=peak_learning_rate,
+        help="AdamW's rate after the warm-up",
+    )
+    add(
+        "--warmup-updates",
+        type=int,
+        default=warmup_updates,
+        help="updates of linear rise; then linear fall",
+    )
+    add("--weight-decay", type=float, default=0.01, help="of matrices, not of norms and biases")
+    add("--clip-norm", type=float, default=1.0, help="largest norm of all gradients together")
+
+
+def make_optimizer(settings, model, num_batches):
+    """AdamW with warm-up and linear decay over all updates of epochs of `num_batches`."""
+    updates = min(settings.epochs * num_batches, settings.max_updates or sys.maxsize)
+    rate = LinearDecay(settings.peak_learning_rate, settings.warmup_updates, updates)
+    return adamw(model, rate, settings.weight_decay, settings.clip_norm)
+
+
+def encoder_inputs(model, token_ids, **others):
+    """What an encoder reads of single texts: segments are 0 where it has any."""
+    inputs = {"token_ids": token_ids, **others}
+    if "segment_ids" in [tensor.name for tensor in model.inputs]:
+        inputs["segment_ids"] = np.zeros_like(token_ids)
+    return inputs
 
 
 def run_folder(name):

@@ -9,6 +9,7 @@ import keras
 import masked_lm
 import numpy as np
 import pytest
+import user
 
 WORDS = [f"w{i}" for i in range(12)]
 SIZES = "--num-layers 1 --num-heads 2 --hidden-dim 16 --intermediate-dim 32 --row-length 20".split()
@@ -70,19 +71,6 @@ def there(trained, monkeypatch):
     return trained
 
 
-def metrics(name):
-    return json.loads((Path("runs") / name / "metrics.json").read_text())
-
-
-def message(arguments):
-    """What the recipe says as it gives up."""
-    with pytest.raises(SystemExit) as stop:
-        masked_lm.main(arguments)
-    assert isinstance(stop.value.code, str)  # printed on standard error, exit status 1
-    assert "\n" not in stop.value.code
-    return stop.value.code
-
-
 def run_fill(monkeypatch, lines, name="first", *arguments):
     text = "".join(line + "\n" for line in lines).encode()
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text)))
@@ -110,7 +98,7 @@ def test_a_run_leaves_what_it_promises(there):
     model = keras.models.load_model(run / "model.keras", compile=False)
     config = masked_lm.kt.TransformerConfig.from_json((run / "config.json").read_text())
     assert masked_lm.kt.models.masked_language_model(config).count_params() == model.count_params()
-    found = metrics("first")
+    found = user.metrics("first")
     assert set(found) == {
         "valid_loss", "valid_masked_accuracy", "valid_perplexity", "parameters", "updates",
         "train_seconds", "tokens_per_second", "input_tokens_per_second", "padding_fraction",
@@ -152,13 +140,15 @@ def test_interrupted_and_resumed_is_like_uninterrupted(there, monkeypatch, capsy
     assert stop.value.code == 130
     assert "--resume --name cut" in capsys.readouterr().out
     assert not Path("runs/cut/metrics.json").exists()
-    assert "training is not over" in message(["fill", "--run", "runs/cut"])
+    assert "training is not over" in user.message(masked_lm, ["fill", "--run", "runs/cut"])
 
-    said = message(["--resume", "--name", "cut", "--batch-size", "4", "--mask-rate", "0.2"])
+    said = user.message(
+        masked_lm, ["--resume", "--name", "cut", "--batch-size", "4", "--mask-rate", "0.2"]
+    )
     assert "batch_size was 8 and is now 4" in said and "mask_rate was 0.15 and is now 0.2" in said
     masked_lm.main(["--resume", "--name", "cut"])
     for key in ("valid_loss", "valid_masked_accuracy", "updates"):
-        assert metrics("cut")[key] == pytest.approx(metrics("first")[key], rel=1e-4)
+        assert user.metrics("cut")[key] == pytest.approx(user.metrics("first")[key], rel=1e-4)
 
 
 def test_fill_prints_five_completions_best_first(there, monkeypatch, capsys):
@@ -224,7 +214,7 @@ def test_fill_reports_what_it_cannot_fill(there, monkeypatch, capsys):
 def test_a_published_vocabulary_and_whole_words(there, monkeypatch, capsys):
     arguments = ["--text", "train.txt", *SMALL, "--vocabulary", "vocab.txt", "--whole-words"]
     masked_lm.main([*arguments, "--row-length", "32", "--max-updates", "4", "--name", "published"])
-    assert metrics("published")["updates"] == 4
+    assert user.metrics("published")["updates"] == 4
     assert json.loads(Path("runs/published/tokenizer.json").read_text())["kind"] == "bert"
     saved = Path("runs/published/vocabulary.txt").read_text()
     assert saved == Path("vocab.txt").read_text()
@@ -237,7 +227,7 @@ def test_a_published_vocabulary_and_whole_words(there, monkeypatch, capsys):
 def test_next_sentence(there, monkeypatch, capsys):
     files = "--text books.txt --valid-text valid.txt --next-sentence --name pairs".split()
     masked_lm.main([*SMALL, *files, "--row-length", "24", "--epochs", "1"])
-    found = metrics("pairs")
+    found = user.metrics("pairs")
     [accuracy] = [found[key] for key in found if "next_sentence" in key and "accuracy" in key]
     assert 0 <= accuracy <= 1
     [tokens] = [found[key] for key in found if key.endswith("masked_accuracy")]
@@ -284,7 +274,7 @@ def test_bad_input_is_one_sentence_and_writes_nothing(there, arguments, said):
     arguments = arguments.split()
     if arguments[0] not in ("--resume", "--settings", "fill"):
         arguments = [*there[1], *arguments]
-    assert said in message(arguments)
+    assert said in user.message(masked_lm, arguments)
     assert {path: path.stat().st_mtime_ns for path in Path().rglob("*")} == before
 
 

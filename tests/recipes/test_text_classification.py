@@ -11,6 +11,7 @@ import masked_lm
 import numpy as np
 import pytest
 import text_classification
+import user
 
 WORDS = [f"w{i}" for i in range(12)]
 MARKS = {"bad": "w0", "fair": "w1", "good": "w2"}  # the word that makes a text's class
@@ -67,19 +68,6 @@ def pretrained(trained):
     return "runs/lm"
 
 
-def metrics(name):
-    return json.loads((Path("runs") / name / "metrics.json").read_text())
-
-
-def message(arguments):
-    """What the recipe says as it gives up."""
-    with pytest.raises(SystemExit) as stop:
-        text_classification.main(arguments)
-    assert isinstance(stop.value.code, str)  # printed on standard error, exit status 1
-    assert "\n" not in stop.value.code
-    return stop.value.code
-
-
 def test_a_run_leaves_what_it_promises_and_learns(there):
     run = Path("runs/first")
     assert (run / "model.keras").is_file() and (run / "tokenizer.json").is_file()
@@ -87,7 +75,7 @@ def test_a_run_leaves_what_it_promises_and_learns(there):
     assert json.loads((run / "classes.json").read_text()) == list(MARKS)
     picture = keras.utils.img_to_array(keras.utils.load_img(run / "confusion_matrix.png"))
     assert picture.std() > 0
-    found = metrics("first")
+    found = user.metrics("first")
     assert {
         "accuracy", "macro_f1", "per_class", "valid_accuracy", "classes", "parameters", "updates",
         "train_seconds", "tokens_per_second", "padding_fraction",
@@ -131,11 +119,13 @@ def test_interrupted_and_resumed_is_like_uninterrupted(there, monkeypatch, capsy
     assert "--resume --name cut" in capsys.readouterr().out
     assert not Path("runs/cut/metrics.json").exists()
 
-    said = message(["--resume", "--name", "cut", "--dropout", "0.2", "--pooling", "first"])
+    said = user.message(
+        text_classification, ["--resume", "--name", "cut", "--dropout", "0.2", "--pooling", "first"]
+    )
     assert "dropout was 0.1 and is now 0.2" in said and "pooling was" in said
     text_classification.main(["--resume", "--name", "cut"])
     for key in ("accuracy", "macro_f1", "valid_accuracy", "updates"):
-        assert metrics("cut")[key] == metrics("first")[key]
+        assert user.metrics("cut")[key] == user.metrics("first")[key]
     first, cut = last_checkpoint("first"), last_checkpoint("cut")
     assert first.keys() == cut.keys()
     for key in first:
@@ -147,8 +137,8 @@ def test_resume_keeps_the_best_model_and_patience_ends_training(there):
     best = Path("runs/more/model.keras").read_bytes()  # right on every validation text
     text_classification.main("--resume --name more --epochs 99".split())
     assert Path("runs/more/model.keras").read_bytes() == best
-    assert 120 + 5 * 20 <= metrics("more")["updates"] <= 120 + 10 * 20
-    assert metrics("more")["valid_accuracy"] == 1
+    assert 120 + 5 * 20 <= user.metrics("more")["updates"] <= 120 + 10 * 20
+    assert user.metrics("more")["valid_accuracy"] == 1
 
 
 def weights(model, name):
@@ -257,7 +247,7 @@ def test_bad_input_is_one_sentence_and_writes_nothing(there, pretrained, argumen
         arguments = [first, *rest]
     else:
         arguments = [*there[1], first, *rest]
-    assert said in message(arguments)
+    assert said in user.message(text_classification, arguments)
     assert {path: path.stat().st_mtime_ns for path in Path().rglob("*")} == before
 
 

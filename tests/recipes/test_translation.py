@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import pytest
 import translation
+import user
 
 RECIPE = Path(translation.__file__)
 SMALL = (
@@ -50,19 +51,6 @@ def there(trained, monkeypatch):
     return trained
 
 
-def metrics(name):
-    return json.loads((Path("runs") / name / "metrics.json").read_text())
-
-
-def message(arguments):
-    """What the recipe says as it gives up."""
-    with pytest.raises(SystemExit) as stop:
-        translation.main(arguments)
-    assert isinstance(stop.value.code, str)  # printed on standard error, exit status 1
-    assert "\n" not in stop.value.code
-    return stop.value.code
-
-
 def test_a_run_leaves_what_it_promises(there):
     run = Path("runs/first")
     assert (run / "model.keras").is_file() and (run / "tokenizer.json").is_file()
@@ -71,7 +59,7 @@ def test_a_run_leaves_what_it_promises(there):
     assert settings["hidden_dim"] == 16 and settings["recipe"] == "translation"
     config = translation.kt.TransformerConfig.from_json((run / "config.json").read_text())
     assert config.hidden_dim == 16 and config.max_sequence_length == 20
-    found = metrics("first")
+    found = user.metrics("first")
     assert {
         "bleu", "bleu_signature", "chrf", "valid_loss", "parameters", "updates", "train_seconds",
         "target_tokens_per_second", "padding_fraction",
@@ -98,11 +86,11 @@ def test_settings_file_repeats_a_run_and_overwrite_replaces_one(there):
     old.touch()
     Path("runs/again/settings.json").write_text("{}")
     repeat = ["--settings", "runs/first/settings.json", "--name", "again"]
-    assert "--overwrite" in message(repeat)
+    assert "--overwrite" in user.message(translation, repeat)
     translation.main([*repeat, "--overwrite"])
     assert not old.exists()
     for key in ("bleu", "valid_loss", "updates"):
-        assert metrics("again")[key] == pytest.approx(metrics("first")[key], rel=1e-4)
+        assert user.metrics("again")[key] == pytest.approx(user.metrics("first")[key], rel=1e-4)
 
 
 def test_interrupted_and_resumed_is_like_uninterrupted(there, monkeypatch, capsys):
@@ -119,18 +107,20 @@ def test_interrupted_and_resumed_is_like_uninterrupted(there, monkeypatch, capsy
     assert "--resume --name cut" in capsys.readouterr().out
     assert not Path("runs/cut/metrics.json").exists()
 
-    said = message(["--resume", "--name", "cut", "--dropout", "0.2", "--seed", "5"])
+    said = user.message(
+        translation, ["--resume", "--name", "cut", "--dropout", "0.2", "--seed", "5"]
+    )
     assert "dropout was 0.1 and is now 0.2" in said and "seed was 1 and is now 5" in said
     translation.main(["--resume", "--name", "cut"])
     for key in ("valid_loss", "updates"):
-        assert metrics("cut")[key] == pytest.approx(metrics("first")[key], rel=1e-4)
+        assert user.metrics("cut")[key] == pytest.approx(user.metrics("first")[key], rel=1e-4)
 
 
 def test_max_updates_ends_within_an_epoch_and_resume_goes_on(there):
     translation.main([*there[1], "--name", "short", "--max-updates", "4"])
-    assert metrics("short")["updates"] == 4
+    assert user.metrics("short")["updates"] == 4
     translation.main(["--resume", "--name", "short", "--max-updates", "6"])
-    assert metrics("short")["updates"] == 6
+    assert user.metrics("short")["updates"] == 6
 
 
 def run_translate(monkeypatch, text, *arguments):
@@ -200,7 +190,7 @@ def test_bad_input_is_one_sentence_and_writes_nothing(there, arguments, said):
         arguments = [*there[1], *arguments]
         if arguments[-4:-1:2] == ["--source", "--target"] or arguments[-2] == "--source":
             arguments = [*SMALL, *arguments[len(there[1]) :]]
-    assert said in message(arguments)
+    assert said in user.message(translation, arguments)
     assert {path: path.stat().st_mtime_ns for path in Path().rglob("*")} == before
 
 
