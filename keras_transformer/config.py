@@ -228,6 +228,10 @@ PRESETS = {
         gpt2_medium=((24, 16, 1024, 4096),),
         gpt2_large=((36, 20, 1280, 5120),),
         gpt2_xl=((48, 25, 1600, 6400),),
+        # Karpathy 2020, minGPT.
+        gpt_mini=((6, 6, 192, 768),),
+        gpt_micro=((4, 4, 128, 512),),
+        gpt_nano=((3, 3, 48, 192),),
     ),
     **_sizes(
         _BERT,

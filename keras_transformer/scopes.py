@@ -40,13 +40,15 @@ class CacheScope(Scope):
     Args:
         state: dict of tensors, a former `scope.state`. None starts with an empty cache.
         index: int or scalar int tensor, the slot of the first new token.
-        length: int, the number of slots `S`. Needed when the cache is made.
+        length: int, the number of slots. Needed when the cache is made.
         positions: `(1|B, T)` ints, the sequence position of each new token. None means that slots
             are positions. Negative ones are padding on the left, which nobody looks at.
-        key_positions: `(1|B, S)` ints, the position of each slot. None means that slots are
+        key_positions: `(1|B, S)` ints, the position of each key. None means that slots are
             positions.
-        visible: `(B, T, S)` bool, True where a token may look at a slot, in addition to causality.
+        visible: `(B, T, S)` bool, True where a token may look at a key, in addition to causality.
             Beam search puts several hypotheses into one row this way. None means everywhere.
+        sliding: bool, whether the cache keeps the last `length` tokens only. The S keys are then
+            those in the cache, followed by the `T` new ones; else they are the `length` slots.
 
     Example:
 
@@ -66,31 +68,55 @@ class CacheScope(Scope):
     """
 
     def __init__(
-        self, state=None, index=0, length=None, positions=None, key_positions=None, visible=None
+        self,
+        state=None,
+        index=0,
+        length=None,
+        positions=None,
+        key_positions=None,
+        visible=None,
+        sliding=False,
     ):
         self.state = dict(state or {})
         self.index = index
         self.length = length
         self.positions = positions
-        self.key_positions = ops.arange(length)[None] if key_positions is None else key_positions
+        self.key_positions = key_positions
         self.visible = visible
+        self.sliding = sliding
         self._calls = {}
 
     def append(self, path, *tensors, axis):
-        """Writes each tensor `(..., T, ...)` to its cache along `axis`; returns the caches.
+        """Adds each tensor `(..., T, ...)` to its cache along `axis`; returns the S entries.
 
         `path` names the layer; a layer called several times in one pass has a cache a call.
         """
         key = self._key(path)
         if key not in self.state:
             self.state[key] = tuple(self._empty(tensor, axis) for tensor in tensors)
+        pairs = list(zip(self.state[key], tensors, strict=True))
+        if self.sliding:
+            entries = tuple(ops.concatenate(pair, axis) for pair in pairs)
+            newest = (slice(None),) * axis + (slice(ops.shape(tensors[0])[axis], None),)
+            self.state[key] = tuple(entry[newest] for entry in entries)
+            return entries
         start = [0] * len(tensors[0].shape)
         start[axis] = self.index
-        self.state[key] = tuple(
-            ops.slice_update(cache, start, tensor)
-            for cache, tensor in zip(self.state[key], tensors, strict=True)
-        )
+        self.state[key] = tuple(ops.slice_update(cache, start, tensor) for cache, tensor in pairs)
         return self.state[key]
+
+    def places(self, steps):
+        """As the function `places`, for tokens `steps (1, T)`, counted from 0."""
+        query = self.index + steps if self.positions is None else self.positions
+        key = self.key_positions
+        if key is None:
+            key = ops.arange(self.length)[None]
+            if self.sliding:
+                key = ops.concatenate([self.index - self.length + key, self.index + steps], axis=1)
+        visible = ops.expand_dims(key >= 0, 1)  # (1|B, 1, S)
+        if self.visible is not None:
+            visible = ops.logical_and(visible, self.visible)
+        return query, key, visible
 
     def _key(self, path):
         call = self._calls[path] = self._calls.get(path, -1) + 1
@@ -126,13 +152,27 @@ class AttentionScope(Scope):
         self.weights[path] = weights
 
 
+def places(x):
+    """Where the tokens of `x (B, T, ...)` are, and the keys that they may look at.
+
+    Returns:
+        `(query, key, visible)`: the positions of the tokens `(1|B, T)` and of the keys `(1|B, S)`
+        in their sequence, ints, and which keys are there, `(1|B, 1|T, S)` bool or None for all.
+    """
+    scope = CacheScope.current()
+    steps = ops.arange(ops.shape(x)[1])[None]  # (1, T)
+    return (steps, steps, None) if scope is None else scope.places(steps)
+
+
 def query_positions(x):
     """The position of each token of `x (B, T, ...)` in its sequence: `(1|B, T)` ints."""
+    return places(x)[0]
+
+
+def with_past(path, *tensors, axis):
+    """`tensors` of the new tokens; within a `CacheScope` of earlier ones too, along `axis`."""
     scope = CacheScope.current()
-    if scope is not None and scope.positions is not None:
-        return scope.positions
-    steps = ops.arange(ops.shape(x)[1])[None]  # (1, T)
-    return steps if scope is None else scope.index + steps
+    return tensors if scope is None else scope.append(path, *tensors, axis=axis)
 
 
 def compute_once(path, compute):

@@ -27,11 +27,11 @@ def models(tmp_path_factory):
 MODELS = pytest.mark.parametrize("name", [*tiny.ARCHITECTURES, "by_hand", "by_hand_implicit_mask"])
 
 
-def step(model):
+def step(model, length=LENGTH, sliding=False):
     """The pure function that a loop would repeat."""
 
     def run(token_ids, index, state):
-        with kt.CacheScope(state, index, LENGTH) as scope:
+        with kt.CacheScope(state, index, length, sliding=sliding) as scope:
             logits = model(token_ids, training=False)
         return logits, scope.state
 
@@ -73,6 +73,19 @@ def test_cached_equals_uncached(models, name, sizes):
     np.testing.assert_allclose(found, forward(model, IDS), atol=2e-5)
 
 
+@pytest.mark.parametrize("length", [3, 5])  # the window, and more than it
+@pytest.mark.parametrize("sizes", [[1] * T, [4, 1, 2], [1, 5, 1], [T]])
+def test_a_window_needs_no_more_than_its_own_length(models, sizes, length):
+    model = models["window"]
+    found = in_chunks(step(model, length, sliding=True), IDS, sizes)
+    np.testing.assert_allclose(found, forward(model, IDS), atol=2e-5)
+
+
+def test_less_than_the_window_is_too_little(models):
+    found = in_chunks(step(models["window"], 1, sliding=True), IDS, [1] * T)
+    assert np.abs(found - forward(models["window"], IDS)).max() > 0.01
+
+
 @pytest.mark.parametrize("name", ["post_norm", "by_hand_implicit_mask"])
 def test_cached_equals_uncached_with_padding_on_the_left(models, name):
     ids = IDS.copy()
@@ -81,10 +94,11 @@ def test_cached_equals_uncached_with_padding_on_the_left(models, name):
     np.testing.assert_allclose(found[ids > 0], forward(models[name], ids)[ids > 0], atol=2e-5)
 
 
-@pytest.mark.parametrize("name", ["rotary_grouped_gated", "by_hand_implicit_mask"])
+@pytest.mark.parametrize("name", ["rotary_grouped_gated", "window", "by_hand_implicit_mask"])
 @pytest.mark.parametrize("how", compilers())
 def test_compiled_cached_equals_uncached(models, name, how):
-    run = compilers()[how](step(models[name]))
+    cache = {"length": 3, "sliding": True} if name == "window" else {}
+    run = compilers()[how](step(models[name], **cache))
     np.testing.assert_allclose(
         in_chunks(run, IDS, [4, 1, 1, 1]), forward(models[name], IDS), atol=2e-5
     )

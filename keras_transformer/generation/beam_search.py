@@ -2,9 +2,8 @@
 
 from keras import ops
 
+from keras_transformer.generation.rules import NEVER
 from keras_transformer.layers.arguments import require
-
-NEVER = -1e9
 
 
 class BeamSearch:
@@ -35,11 +34,13 @@ class BeamSearch:
     1.516
     """
 
+    samples = 1
+
     def __init__(self, beams=5, length_penalty=0.6, n_best=1, penalty="gnmt"):
         require(beams >= n_best >= 1, "beams >= n_best >= 1", beams=beams, n_best=n_best)
         require(length_penalty >= 0, "length_penalty >= 0", length_penalty=length_penalty)
         require(penalty in ("gnmt", "power"), "penalty to be 'gnmt' or 'power'", penalty=penalty)
-        self.beams = beams
+        self.beams = self.width = beams
         # With one beam the only extension to follow is the best one: that is greedy search.
         self.candidates = 2 * beams if beams > 1 else 1
         self.length_penalty = length_penalty
@@ -51,23 +52,21 @@ class BeamSearch:
         n = ops.cast(n, "float32")
         return ((5.0 + n) / 6.0 if self.penalty == "gnmt" else n) ** self.length_penalty
 
-    def width(self):
-        return self.beams
-
     def draw(self, max_new_tokens, batch):
         return None
 
-    def generate(self, decoding, max_new_tokens, end_id, pad_id, uniform):
+    def generate(self, decoding, uniform):
         """`(sequences (B, n_best, L), scores (B, n_best))`, best first."""
+        max_new_tokens = decoding.max_new_tokens
         logits, state = decoding.read_prompt()  # (B, V)
         batch, beams = logits.shape[0], self.beams
         # All hypotheses start equal; only the first counts until they differ.
         logits = ops.repeat(logits[:, None], beams, axis=1)  # (B, beams, V)
         first = ops.arange(beams) == 0
         score = ops.zeros((batch, beams)) + ops.where(first, 0.0, NEVER)
-        sequence = ops.full((batch, beams, max_new_tokens), pad_id, dtype="int32")
+        sequence = ops.full((batch, beams, max_new_tokens), decoding.pad_id, dtype="int32")
         finished = sequence, ops.full((batch, beams), NEVER)
-        open_beams = self._extend(logits, score, sequence, 0, end_id)
+        open_beams = self._extend(decoding, logits, score, sequence, 0)
         finished = self._collect(finished, open_beams, 1)
         sequence, score, _ = self._keep_open(open_beams)
         # The slot, among those of its step, of each earlier token of each hypothesis.
@@ -84,7 +83,7 @@ class BeamSearch:
             visible = ops.reshape(visible, (batch, beams, -1))  # (B, beams, slots)
             token = ops.take(sequence, i, axis=2)  # (B, beams)
             logits, state = decoding.step(i, token, state, visible)
-            candidates = self._extend(logits, score, sequence, i + 1, end_id)
+            candidates = self._extend(decoding, logits, score, sequence, i + 1)
             finished = self._collect(finished, candidates, i + 2)
             sequence, score, parent = self._keep_open(candidates)
             return i + 1, sequence, score, gather_beams(slots, parent), finished, state
@@ -100,15 +99,19 @@ class BeamSearch:
         )
         return sequence, score
 
-    def _extend(self, logits, score, sequence, i, end_id):
+    def _extend(self, decoding, logits, score, sequence, i):
         """The `2 * beams` best extensions of the open hypotheses by token `i`.
 
         A tuple of `sequence (B, 2 beams, L)`, `score`, `ended` and `parent (B, 2 beams)`.
         """
         width = min(self.candidates, logits.shape[-1])
+        log_total = ops.logsumexp(logits, axis=-1, keepdims=True)  # (B, beams, 1)
+        if decoding.rules:  # which are about log-probabilities here
+            logits = decoding.follow_rules(logits - log_total, sequence, i)
+            log_total = 0.0
         # The best of each hypothesis first: normalising all V logits would cost another pass.
         top, token = ops.top_k(logits, width)  # (B, beams, width)
-        total = top - ops.logsumexp(logits, axis=-1, keepdims=True) + score[:, :, None]
+        total = top - log_total + score[:, :, None]
         flat = (total.shape[0], self.beams * width)
         score, chosen = ops.top_k(ops.reshape(total, flat), self.candidates)  # (B, 2 beams)
         parent = chosen // width
@@ -116,7 +119,7 @@ class BeamSearch:
         sequence = ops.slice_update(
             gather_beams(sequence, parent), [0, 0, i], ops.cast(token, "int32")[:, :, None]
         )
-        return sequence, score, token == end_id, parent
+        return sequence, score, token == decoding.end_id, parent
 
     def _collect(self, finished, candidates, n):
         """The best `beams` of the finished hypotheses and of the candidates that end here."""

@@ -28,7 +28,10 @@ def compile_for(model, function):
 
             @torch.no_grad()
             def without_gradients(*args):
-                return function(*(None if a is None else torch.as_tensor(a) for a in args))
+                def tensor(x):
+                    return None if x is None else torch.as_tensor(x)
+
+                return function(*keras.tree.map_structure(tensor, args))
 
             return without_gradients
     return function

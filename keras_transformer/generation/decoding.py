@@ -2,6 +2,7 @@
 
 from keras import ops
 
+from keras_transformer.generation.rules import Past
 from keras_transformer.scopes import CacheScope
 
 
@@ -10,27 +11,53 @@ class CachedDecoding:
 
     The prompt's `P` tokens take the first slots. Each step then takes `width` slots, one for each
     hypothesis of a row: hypotheses are further queries of the same row, so nothing of the prompt,
-    nor of an encoder's memory, is repeated for them, and no cache is ever reordered.
+    nor of an encoder's memory, is repeated for them, and no cache is ever reordered. A model that
+    looks back `window` tokens only has a cache for these.
 
     Args:
         decode: function from `(B, T)` token ids to `(B, T, V)` logits.
         prompt: `(B, P)` ints, padded on the left.
         starts: `(B,)` ints, how many tokens of padding each prompt has, or None for none.
         max_new_tokens: int.
+        end_id: int, the token that ends a sequence, or -1.
+        pad_id: int, stands behind the end.
+        rules: functions `(logits (R, V), Past) -> logits`.
         width: int, hypotheses a row.
+        window: int, how many tokens back the model looks, or None for all.
     """
 
-    def __init__(self, decode, prompt, starts, max_new_tokens, width=1):
+    def __init__(
+        self,
+        decode,
+        prompt,
+        starts,
+        max_new_tokens,
+        end_id=-1,
+        pad_id=0,
+        rules=(),
+        width=1,
+        window=None,
+    ):
         self.decode = decode
         self.prompt = prompt
         self.prompt_length = prompt.shape[1]
+        self.max_new_tokens = max_new_tokens
+        self.end_id = end_id
+        self.pad_id = pad_id
+        self.rules = rules
         self.width = width
         # The last new token is never read, so it needs no slot.
-        self.length = self.prompt_length + (max_new_tokens - 1) * width
+        slots = self.prompt_length + (max_new_tokens - 1) * width
+        self.sliding = window is not None and window * width < slots
+        self.length = window * width if self.sliding else slots
         self.starts = 0 if starts is None else ops.expand_dims(starts, 1)  # (B, 1)
         steps = ops.arange(max_new_tokens - 1) + self.prompt_length
         slots = ops.concatenate([ops.arange(self.prompt_length), ops.repeat(steps, width)])
-        self.key_positions = slots[None] - self.starts  # (1|B, S)
+        self.key_positions = slots[None] - self.starts  # (1|B, slots)
+        if self.sliding:  # before the first slot there is nothing
+            self.key_positions = ops.pad(
+                self.key_positions, [(0, 0), (self.length, 0)], constant_values=-1
+            )
 
     def read_prompt(self):
         """`(logits (B, V), state)` after the prompt."""
@@ -50,14 +77,35 @@ class CachedDecoding:
         belong to each hypothesis; None means all.
         """
         if visible is not None:
-            prompt = ops.ones((*ops.shape(visible)[:2], self.prompt_length), dtype="bool")
-            visible = ops.concatenate([prompt, visible], axis=-1)  # (B, width, S)
+            before = self.prompt_length + (self.length if self.sliding else 0)
+            visible = ops.pad(visible, [(0, 0), (0, 0), (before, 0)], constant_values=True)
         position = ops.zeros((1, self.width), dtype="int32") + (self.prompt_length + i)
         index = self.prompt_length + i * self.width
         return self._run(token_ids, state, index, position, visible)
 
+    def follow_rules(self, logits, sequence, count):
+        """`logits (..., V)` by the rules, after the first `count` tokens of `sequence (..., L)`."""
+        if not self.rules:
+            return logits
+        flat = ops.reshape(logits, (-1, logits.shape[-1]))  # (R, V)
+        new = ops.reshape(sequence, (-1, sequence.shape[-1]))  # (R, L)
+        new = ops.where(ops.arange(new.shape[1]) < count, new, -1)
+        real = ops.arange(self.prompt_length)[None] >= self.starts
+        prompt = ops.where(real, self.prompt, -1)  # (B, P)
+        prompt = ops.repeat(prompt, flat.shape[0] // prompt.shape[0], axis=0)  # (R, P)
+        token_ids = ops.concatenate([prompt, new], axis=1)
+        past = Past(token_ids, self.prompt_length + count, count, self.end_id)
+        for rule in self.rules:
+            flat = rule(flat, past)
+        return ops.reshape(flat, logits.shape)
+
     def _run(self, token_ids, state, index, slots, visible=None):
-        positions = slots - self.starts  # (1|B, T)
-        with CacheScope(state, index, self.length, positions, self.key_positions, visible) as scope:
+        positions, keys = slots - self.starts, self.key_positions  # (1|B, T), (1|B, S)
+        if self.sliding:
+            count = self.length + token_ids.shape[1]
+            keys = ops.slice(keys, (0, index), (keys.shape[0], count))
+            if visible is not None:
+                visible = ops.slice(visible, (0, 0, index), (*visible.shape[:2], count))
+        with CacheScope(state, index, self.length, positions, keys, visible, self.sliding) as scope:
             logits = self.decode(token_ids)
         return ops.cast(logits, "float32"), scope.state

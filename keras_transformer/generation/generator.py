@@ -6,8 +6,10 @@ from keras import ops
 
 from keras_transformer.generation.compiling import compile_for
 from keras_transformer.generation.decoding import CachedDecoding
-from keras_transformer.generation.samplers import GreedySampler
+from keras_transformer.generation.samplers import GreedySampler, Sampler
+from keras_transformer.generation.text_stream import TextStream
 from keras_transformer.layers.arguments import require
+from keras_transformer.layers.causal_mask import CausalMask
 from keras_transformer.layers.positional_embedding import PositionalEmbedding
 
 
@@ -17,7 +19,8 @@ class Generator:
     Works on any Functional model of this package's layers, one loaded from a `.keras` file
     included. A model with a layer named `memory` is an encoder-decoder: its encoder ends there and
     runs once. Its inputs are the source and the target, in this order. Any other model is
-    decoder-only.
+    decoder-only. Where all of a model's causal masks have a window, the cache holds the widest one
+    and no more.
 
     Args:
         model: a Functional `keras.Model` with logits as output.
@@ -26,6 +29,8 @@ class Generator:
         pad_id: int, fills up rows after their end, in the input and in the output.
         max_new_tokens: int, the most tokens to generate, the end token included.
         sampler: `"greedy"`, a `RandomSampler` or a `BeamSearch`.
+        rules: list of what changes the logits before the sampler sees them, in this order, such as
+            `[Temperature(0.8), TopP(0.95)]`; functions `(logits (R, V), Past) -> logits`.
 
     Call arguments:
         ids: `(B, T)` ints, rows padded with `pad_id` on the right; or a list of lists of different
@@ -50,7 +55,16 @@ class Generator:
     (2, 6)
     """
 
-    def __init__(self, model, end_id, start_id=None, pad_id=0, max_new_tokens=64, sampler="greedy"):
+    def __init__(
+        self,
+        model,
+        end_id,
+        start_id=None,
+        pad_id=0,
+        max_new_tokens=64,
+        sampler="greedy",
+        rules=(),
+    ):
         require(max_new_tokens > 0, "max_new_tokens to be positive", max_new_tokens=max_new_tokens)
         require(
             sampler == "greedy" or hasattr(sampler, "generate"),
@@ -63,11 +77,15 @@ class Generator:
         self.pad_id = pad_id
         self.max_new_tokens = max_new_tokens
         self.sampler = GreedySampler() if sampler == "greedy" else sampler
+        self.rules = tuple(rules)
+        self.window = cache_window(model)
         self.encoder = None
         if any(layer.name == "memory" for layer in model.layers):
             require(start_id is not None, "a start_id for an encoder-decoder", start_id=start_id)
             self.encoder, self.decoder = split_at_memory(model)
-        self._generate = compile_for(model, self._translate if self.encoder else self._continue)
+        self._generate = compile_for(model, self._generate)
+        self._begin = compile_for(model, self._begin)
+        self._step = compile_for(model, self._step)
 
     def __call__(self, ids):
         return self.n_best(ids)[0][:, 0]
@@ -76,43 +94,134 @@ class Generator:
         """The best sequences and their scores: `(B, n, L)` ints and `(B, n)` floats, best first.
 
         Of a `BeamSearch` n is its `n_best` and a score is a log-probability over the length
-        penalty; of a sampler n is 1 and the score is the log-probability.
+        penalty; of a sampler n is its `samples` and the score is the log-probability that the
+        model gives the new tokens, whatever the rules make of it.
         """
+        ids, lengths, random = self._prepare(ids)
+        sequences, scores = map(ops.convert_to_numpy, self._generate(ids, lengths, random))
+        if not self.encoder:
+            sequences = append_rows(ids, lengths, sequences, self.pad_id)
+        if self.sampler.samples == 1:
+            return sequences, scores
+        return self._best_first(sequences[:, 0], scores[:, 0])
+
+    def stream(self, ids, decode, stop=()):
+        """Generates text piece by piece: the same as a call does, shown as it comes.
+
+        Args:
+            ids: as of a call.
+            decode: function from a list of sequences of ids to the list of their texts, such as a
+                tokenizer's `decode`; a longer sequence must have a longer text that begins alike.
+            stop: list of str. A row ends before the first of them that its new text contains.
+
+        Yields:
+            A list of str, what is new of each row, after every token that makes text. Characters
+            come whole, and what may yet become a stop string is held back until it does not. With
+            n samples a prompt a row of `ids` is n rows here, next to each other.
+
+        Raises:
+            ValueError: as a call; and for a `BeamSearch`, which changes its mind.
+
+        Example:
+
+        >>> import keras_transformer as kt
+        >>> config = kt.TransformerConfig(
+        ...     vocabulary_size=9, num_layers=1, num_heads=2, hidden_dim=8, intermediate_dim=16)
+        >>> generator = Generator(kt.models.decoder_only(config), end_id=None, max_new_tokens=4)
+        >>> pieces = generator.stream([[5, 7]], lambda rows: ["".join(map(str, r)) for r in rows])
+        >>> len("".join(piece for [piece] in pieces))
+        4
+        """
+        for pieces, _ in self._stream(ids, decode, stop):
+            if any(pieces):
+                yield pieces
+
+    def write(self, ids, decode, stop=()):
+        """The texts of `stream` and their scores: two lists of B lists of n, best first.
+
+        Tokens after the one that completes a stop string are no part of the score.
+        """
+        pieces, scores = zip(*self._stream(ids, decode, stop), strict=True)
+        texts = np.array(["".join(row) for row in zip(*pieces, strict=True)], object)
+        texts, scores = self._best_first(texts, ops.convert_to_numpy(scores[-1]))
+        return texts.tolist(), scores.tolist()
+
+    def _stream(self, ids, decode, stop):
+        """Yields the new text of every row and its score, after each token."""
+        require(
+            isinstance(self.sampler, Sampler),
+            "a sampler that goes token by token",
+            sampler=self.sampler,
+        )
+        ids, lengths, random = self._prepare(ids)
+        prompts = [[]] * len(ids)
+        if not self.encoder:
+            prompts = [row[:length].tolist() for row, length in zip(ids, lengths, strict=True)]
+        text = TextStream(decode, prompts, stop)
+        memory, carry = self._begin(ids, lengths, random)
+        for count in range(1, self.max_new_tokens + 1):
+            i, token, done, score, sequence, cache = carry
+            new, ended = ops.convert_to_numpy(token), ops.convert_to_numpy(done)
+            last = count == self.max_new_tokens
+            pieces, stopped = text.push(new, ended | last)
+            yield pieces, score
+            ended = ended | stopped
+            if last or ended.all():
+                return
+            carry = i, token, ended, score, sequence, cache
+            carry = self._step(ids, lengths, random, memory, carry)
+
+    def _prepare(self, ids):
+        """`(ids, lengths, random numbers)` of a call."""
         ids, lengths = pad_rows(ids, self.pad_id)
         if not self.encoder:
             require(lengths.min(initial=1) > 0, "prompts of at least one token", lengths=lengths)
         self._check_length(self.max_new_tokens + (0 if self.encoder else ids.shape[1] - 1))
-        random = self.sampler.draw(self.max_new_tokens, len(ids))
-        sequences, scores = self._generate(ids, lengths, random)
-        sequences, scores = ops.convert_to_numpy(sequences), ops.convert_to_numpy(scores)
-        if not self.encoder:
-            sequences = append_rows(ids, lengths, sequences, self.pad_id)
-        return sequences, scores
+        ids, lengths = (np.repeat(x, self.sampler.samples, axis=0) for x in (ids, lengths))
+        return ids, lengths, self.sampler.draw(self.max_new_tokens, len(ids))
 
-    def _translate(self, ids, lengths, random):
-        memory = self.encoder(ids)
-        prompt = ops.full((ids.shape[0], 1), self.start_id, dtype="int32")
+    def _best_first(self, rows, scores):
+        """`(rows (B, n, ...), scores (B, n))` of arrays `(B * n, ...)`: n samples a prompt."""
+        rows, scores = (x.reshape(-1, self.sampler.samples, *x.shape[1:]) for x in (rows, scores))
+        order = np.argsort(-scores, axis=1, kind="stable")
+        index = order.reshape(*order.shape, *[1] * (rows.ndim - 2))
+        return np.take_along_axis(rows, index, axis=1), np.take_along_axis(scores, order, axis=1)
+
+    def _generate(self, ids, lengths, random):
+        decoding = self._decoding(ids, lengths, self.encoder and self.encoder(ids))
+        return self.sampler.generate(decoding, random)
+
+    def _begin(self, ids, lengths, random):
+        memory = self.encoder and self.encoder(ids)
+        return memory, self.sampler.begin(self._decoding(ids, lengths, memory), random)
+
+    def _step(self, ids, lengths, random, memory, carry):
+        return self.sampler.step(self._decoding(ids, lengths, memory), random, carry)
+
+    def _decoding(self, ids, lengths, memory):
+        if self.encoder:
+            starts, prompt = None, ops.full((ids.shape[0], 1), self.start_id, dtype="int32")
+        else:
+            length = ids.shape[1]
+            starts = length - lengths  # (B,)
+            shifted = (ops.arange(length)[None] - starts[:, None]) % length
+            prompt = ops.take_along_axis(ids, shifted, axis=1)  # padding moved to the left
 
         def decode(token_ids):
-            return self.decoder([ids, token_ids, memory])
-
-        return self._search(decode, prompt, None, random)
-
-    def _continue(self, ids, lengths, random):
-        length = ids.shape[1]
-        starts = length - lengths  # (B,)
-        shifted = (ops.arange(length)[None] - starts[:, None]) % length
-        prompt = ops.take_along_axis(ids, shifted, axis=1)  # padding moved to the left
-
-        def decode(token_ids):
+            if self.encoder:
+                return self.decoder([ids, token_ids, memory])
             return self.model(token_ids, training=False)
 
-        return self._search(decode, prompt, starts, random)
-
-    def _search(self, decode, prompt, starts, random):
-        decoding = CachedDecoding(decode, prompt, starts, self.max_new_tokens, self.sampler.width())
-        return self.sampler.generate(
-            decoding, self.max_new_tokens, self.end_id, self.pad_id, random
+        return CachedDecoding(
+            decode,
+            prompt,
+            starts,
+            self.max_new_tokens,
+            self.end_id,
+            self.pad_id,
+            self.rules,
+            self.sampler.width,
+            self.window,
         )
 
     def _check_length(self, length):
@@ -124,6 +233,13 @@ class Generator:
                     f"prompt and new tokens to fit max_sequence_length={layer.max_sequence_length}",
                     length=length,
                 )
+
+
+def cache_window(model):
+    """How many tokens back the model looks at most, or None for all."""
+    masks = [layer for layer in model._flatten_layers() if isinstance(layer, CausalMask)]
+    windows = [mask.window for mask in masks]
+    return max(windows) if windows and None not in windows else None
 
 
 def split_at_memory(model):

@@ -8,7 +8,7 @@ from keras_transformer.layers.arguments import check_shape, require, serialize_a
 from keras_transformer.layers.dropout import Dropout
 from keras_transformer.layers.projection import projection
 from keras_transformer.layers.rotary_embedding import rotary_embedding
-from keras_transformer.scopes import AttentionScope, CacheScope, compute_once
+from keras_transformer.scopes import AttentionScope, compute_once, with_past
 
 # Low enough to vanish in a softmax, high enough that a row of nothing else stays finite.
 MASKED = -1e9
@@ -172,10 +172,9 @@ class MultiHeadSelfAttention(MultiHeadAttention):
     def call(self, x, attention_mask=None, mask=None):
         query, key, value = self.project(x)
         mask = get_keras_mask(x) if mask is None else mask
-        if scope := CacheScope.current():
-            key, value = scope.append(self.path, key, value, axis=2)
-            if mask is not None:
-                (mask,) = scope.append(f"{self.path}/mask", mask, axis=1)
+        key, value = with_past(self.path, key, value, axis=2)
+        if mask is not None:
+            (mask,) = with_past(f"{self.path}/mask", mask, axis=1)
         may_look = combine_masks(query, key, attention_mask, mask)
         return self.attend(query, key, value, may_look)  # (B, T, D)
 

@@ -4,15 +4,14 @@ import keras
 from keras import ops
 
 from keras_transformer.layers.arguments import check_shape, require, serialize_arguments
-from keras_transformer.scopes import CacheScope, query_positions
+from keras_transformer.scopes import places, with_past
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
 class CausalMask(keras.layers.Layer):
     """Lets every token look at itself and at earlier tokens only.
 
-    Inside a `CacheScope` the keys are the cache's slots, so the mask is `(1|B, T, S)` with `S` the
-    cache's length.
+    Inside a `CacheScope` the S keys are the cache's.
 
     Args:
         window: int, how many tokens back a token sees, itself included. None means all.
@@ -50,21 +49,15 @@ class CausalMask(keras.layers.Layer):
 
     def call(self, x, mask=None):
         check_shape("mask", mask, tuple(x.shape[:2]))
-        query = key = query_positions(x)  # (1|B, T)
-        visible = None
-        if scope := CacheScope.current():
-            key, visible = scope.key_positions, scope.visible
-            if mask is not None:
-                (mask,) = scope.append(self.path, mask, axis=1)  # (B, S)
+        query, key, visible = places(x)  # (1|B, T), (1|B, S), (1|B, 1|T, S)
         distance = ops.expand_dims(query, 2) - ops.expand_dims(key, 1)  # (1|B, T, S)
         may_look = distance >= 0
         if self.window is not None:
             may_look = ops.logical_and(may_look, distance < self.window)
-        if scope:
-            may_look = ops.logical_and(may_look, ops.expand_dims(key, 1) >= 0)
         if visible is not None:
             may_look = ops.logical_and(may_look, visible)
         if mask is not None:
+            (mask,) = with_past(self.path, mask, axis=1)  # (B, S)
             may_look = ops.logical_and(may_look, ops.expand_dims(mask, 1))
         return may_look  # (1|B, T, S)
 

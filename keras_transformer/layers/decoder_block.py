@@ -1,6 +1,7 @@
 """The decoder's block, with and without an encoder's memory."""
 
 import keras
+from keras import ops
 from keras.src.backend import get_keras_mask
 
 from keras_transformer.layers.attention import MultiHeadCrossAttention
@@ -28,6 +29,7 @@ class DecoderBlock(TransformerBlock):
         memory: `(B, S, any)`, the encoder's output. Optional.
         mask: `(B, T)` bool, False for padding. Optional; Keras' implicit mask when not given.
         memory_mask: `(B, S)` bool, likewise for `memory`.
+        attention_mask: `(B|1, T, T)` bool, True where a token may look at an earlier one. Optional.
 
     Returns:
         `(B, T, D)`.
@@ -62,9 +64,11 @@ class DecoderBlock(TransformerBlock):
             self.cross_attention_norm = self._norm("cross_attention_norm")
             self.cross_attention_norm.build(x_shape)
 
-    def call(self, x, memory=None, mask=None, memory_mask=None):
+    def call(self, x, memory=None, mask=None, memory_mask=None, attention_mask=None):
         mask = get_keras_mask(x) if mask is None else mask
         may_look = self.causal_mask(x, mask=mask)  # (B|1, T, S)
+        if attention_mask is not None:
+            may_look = ops.logical_and(may_look, attention_mask)
         x = self.self_attention_step(x, attention_mask=may_look)
         if memory is not None:
             x = self.cross_attention_step(x, memory, memory_mask=memory_mask)

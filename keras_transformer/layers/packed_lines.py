@@ -4,11 +4,14 @@ import keras
 from keras import ops
 
 from keras_transformer.layers.arguments import require
+from keras_transformer.scopes import CacheScope, query_positions
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
 class PackedLines(keras.layers.Layer):
     """Finds the lines of a row by the token that begins them.
+
+    Inside a `CacheScope` a row is one line: what is generated belongs to the line of its prompt.
 
     Args:
         start_id: int, the token that begins a line.
@@ -42,6 +45,8 @@ class PackedLines(keras.layers.Layer):
         self.start_id = start_id
 
     def call(self, token_ids):
+        if CacheScope.current():  # where a row is one line
+            return query_positions(token_ids), ops.ones((1, 1, 1), dtype="bool")
         starts = ops.cast(ops.equal(token_ids, self.start_id), "int32")
         line = ops.cumsum(starts, axis=1)  # (B, T)
         same_line = ops.equal(ops.expand_dims(line, 2), ops.expand_dims(line, 1))  # (B, T, T)

@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_transformer.layers import Bias, EncoderBlock, MaskedLMHead, PackedLines
+from keras_transformer.layers import Bias, EncoderBlock, MaskedLMHead
 from keras_transformer.layers.arguments import require
 from keras_transformer.layers.dropout import Dropout
 from keras_transformer.models import parts
@@ -133,10 +133,7 @@ def encode(config):
     """The inputs by name, the sequence output `(B, T, D)` and the embedding layer."""
     inputs = {"token_ids": parts.token_ids_input("token_ids")}  # (B, T)
     mask = parts.not_padding(inputs["token_ids"], config.pad_id)  # (B, T)
-    positions = attention_mask = None
-    if config.line_start_id is not None:
-        lines = PackedLines(config.line_start_id, name="packed_lines")
-        positions, attention_mask = lines(inputs["token_ids"])  # (B, T), (B, T, T)
+    positions, attention_mask = parts.packed_lines(config, inputs["token_ids"])
     x, embedding = embed(config, inputs, positions)  # (B, T, D)
     for i in range(config.num_layers):
         block = parts.block(EncoderBlock, config, f"encoder_block_{i}")

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_transformer.layers import PositionalEmbedding, RotaryEmbedding
+from keras_transformer.layers import PackedLines, PositionalEmbedding, RotaryEmbedding
 from keras_transformer.layers.transformer_block import normalization
 
 
@@ -15,6 +15,13 @@ def token_ids_input(name):
 def not_padding(token_ids, pad_id):
     """`(B, T)` bool, True for real tokens; None when the vocabulary has no padding."""
     return None if pad_id is None else ops.not_equal(token_ids, pad_id)
+
+
+def packed_lines(config, token_ids):
+    """Positions `(B, T)` and attention mask `(B, T, T)` of lines that share rows, or None twice."""
+    if config.line_start_id is None:
+        return None, None
+    return PackedLines(config.line_start_id, name="packed_lines")(token_ids)
 
 
 def token_embedding(config, name="embedding", dropout=None):

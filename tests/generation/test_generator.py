@@ -7,7 +7,7 @@ import tiny
 from tiny import END, PAD, START, greedy_by_hand, padded, random_ids
 
 import keras_transformer as kt
-from keras_transformer.generation import BeamSearch, RandomSampler
+from keras_transformer.generation import BeamSearch, ForbiddenTokens, RandomSampler, TopK
 
 NEW = 6
 PROMPTS = [[5, 7, 3, 9], [4], [8, 6]]
@@ -62,6 +62,43 @@ def test_greedy_translation_is_the_argmax_loop_for_every_row(name):
         np.testing.assert_array_equal(generator(sources), expected)
 
 
+@pytest.mark.parametrize("sampler", ["greedy", BeamSearch(3, n_best=3)], ids=["greedy", "beams"])
+@pytest.mark.parametrize("family", ["decoder_only", "encoder_decoder"])
+def test_a_window_bounds_the_cache_and_changes_nothing(family, sampler):
+    """The entries of a cache are as many for 6 new tokens as for 12, and as a window holds."""
+    model = tiny.make_talkative(family, "window")
+    start = {"start_id": START} if family == "encoder_decoder" else {}
+    width = 1 if sampler == "greedy" else sampler.width
+    sizes, append = [], kt.CacheScope.append
+
+    def counted(scope, path, *tensors, axis):
+        entries = append(scope, path, *tensors, axis=axis)
+        sizes.extend(x.shape[axis] for x in tiny.keras.tree.flatten(scope.state[f"{path}#0"]))
+        return entries
+
+    with tiny.without_tracing(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kt.CacheScope, "append", counted)
+        for new in (6, 12):
+            sizes.clear()
+            # Padding within a row would leave tokens with nothing to look at.
+            arguments = {"sampler": sampler, "rules": [ForbiddenTokens([PAD])], **start}
+            generator = kt.Generator(model, None, max_new_tokens=new, **arguments)
+            rows, scores = generator.n_best(PROMPTS)
+            assert set(sizes) == {3 * width}  # the window of 3, for each hypothesis
+        generator.window = None
+        sizes.clear()
+        expected_rows, expected_scores = generator.n_best(PROMPTS)
+        assert min(sizes) > 10
+    np.testing.assert_array_equal(rows, expected_rows)
+    np.testing.assert_allclose(scores, expected_scores, atol=1e-4)
+
+
+def test_a_layer_without_a_window_needs_everything():
+    assert kt.Generator(tiny.make("decoder_only", "window"), None).window == 3
+    assert kt.Generator(tiny.make("decoder_only"), None).window is None
+    assert kt.Generator(tiny.language_model_by_hand(), None).window is None  # one of its two masks
+
+
 def test_compiled_and_reloaded(language_model, translator, tmp_path):
     """And once more compiled, on models from files, with arrays in place of lists."""
     model = tiny.reload(tiny.language_model_by_hand(), tmp_path)
@@ -112,10 +149,10 @@ def test_without_an_end_every_token_is_generated(language_model, sampler):
     assert found.shape == (1, 4 + NEW) and (found != -7).all()
 
 
-@pytest.mark.parametrize("sampler", ["greedy", BeamSearch(3), RandomSampler(top_k=1)])
+@pytest.mark.parametrize("sampler", ["greedy", BeamSearch(3), RandomSampler()])
 def test_one_new_token_for_one_row(language_model, translator, sampler):
     with tiny.without_tracing():
-        one = {"max_new_tokens": 1, "sampler": sampler}
+        one = {"max_new_tokens": 1, "sampler": sampler, "rules": [TopK(1)]}
         found = kt.Generator(language_model, None, **one)([PROMPTS[0]])
         np.testing.assert_array_equal(found, continuations(language_model, PROMPTS[:1], new=1))
         found = kt.Generator(translator, None, START, **one)([SOURCES[0]])

@@ -6,15 +6,17 @@ import tiny
 from scipy.stats import chisquare
 
 import keras_transformer as kt
-from keras_transformer.generation import GreedySampler, RandomSampler
+from keras_transformer.generation import GreedySampler, RandomSampler, Temperature
 
 LOGITS = np.log([0.05, 0.3, 0.1, 0.4, 0.15])
 DRAWS = 20_000
 
 
-def draw(sampler, count=DRAWS):
+def draw(logits, count=DRAWS):
     uniform = np.random.default_rng(0).random(count, "float32")
-    return tiny.numpy(sampler.choose(np.tile(LOGITS.astype("float32"), (count, 1)), uniform))
+    return tiny.numpy(
+        RandomSampler().choose(np.tile(logits.astype("float32"), (count, 1)), uniform)
+    )
 
 
 def frequencies(tokens, size=5):
@@ -25,49 +27,27 @@ def softmax(logits):
     return np.exp(logits) / np.exp(logits).sum()
 
 
-@pytest.mark.parametrize(
-    "arguments, expected",
-    [
-        ({}, softmax(LOGITS)),
-        ({"temperature": 0.5}, softmax(LOGITS / 0.5)),
-        ({"temperature": 2.0}, softmax(LOGITS / 2)),
-        ({"top_k": 2}, [0, 3 / 7, 0, 4 / 7, 0]),
-        ({"top_k": 9}, softmax(LOGITS)),
-        ({"top_p": 0.6}, [0, 3 / 7, 0, 4 / 7, 0]),  # 0.4 is not enough, 0.7 is
-        ({"top_p": 0.75}, np.array([0, 0.3, 0, 0.4, 0.15]) / 0.85),
-        ({"top_p": 1.0}, softmax(LOGITS)),
-        ({"top_p": 1e-6}, [0, 0, 0, 1, 0]),
-        ({"top_k": 3, "top_p": 0.8}, [0, 3 / 7, 0, 4 / 7, 0]),  # of the 3, 0.7 / 0.85 is enough
-    ],
-)
-def test_frequencies_are_those_of_the_distribution(arguments, expected):
-    found, expected = frequencies(draw(RandomSampler(**arguments))), np.array(expected) * DRAWS
-    assert (found[expected == 0] == 0).all()  # never outside the set
-    inside = expected > 0
-    if inside.sum() > 1:
-        scaled = expected[inside] / expected[inside].sum() * DRAWS
-        assert chisquare(found[inside], scaled).pvalue > 1e-3
+def test_frequencies_are_those_of_the_distribution():
+    assert chisquare(frequencies(draw(LOGITS)), softmax(LOGITS) * DRAWS).pvalue > 1e-3
 
 
 def test_the_chi_square_test_can_fail():
-    found = frequencies(draw(RandomSampler(temperature=1.1)))
-    assert chisquare(found, softmax(LOGITS) * DRAWS).pvalue < 1e-3
+    assert chisquare(frequencies(draw(LOGITS / 1.1)), softmax(LOGITS) * DRAWS).pvalue < 1e-3
 
 
-@pytest.mark.parametrize("arguments", [{"top_k": 1}, {"temperature": 1e-4}, {"top_p": 1e-6}])
-def test_the_limits_are_greedy(arguments):
+def test_in_the_limit_of_no_temperature_it_is_greedy():
     logits = tiny.random_array(50, 7)
     uniform = np.random.default_rng(1).random(50, "float32")
     greedy = tiny.numpy(GreedySampler().choose(logits, uniform))
     np.testing.assert_array_equal(
-        tiny.numpy(RandomSampler(**arguments).choose(logits, uniform)), greedy
+        tiny.numpy(RandomSampler().choose(logits / 1e-4, uniform)), greedy
     )
     assert len(np.unique(greedy)) > 3
 
 
 def test_the_largest_random_number_still_gives_a_token():
     uniform = np.full(50, np.nextafter(np.float32(1), np.float32(0)), "float32")
-    tokens = tiny.numpy(RandomSampler(top_k=3).choose(tiny.random_array(50, 7), uniform))
+    tokens = tiny.numpy(RandomSampler().choose(tiny.random_array(50, 7), uniform))
     assert ((tokens >= 0) & (tokens < 7)).all()
 
 
@@ -100,8 +80,8 @@ def test_seeds(model):
 
     def generate(seed):
         with tiny.without_tracing():
-            sampler = RandomSampler(temperature=2.0, seed=seed)
-            generator = kt.Generator(model, None, max_new_tokens=5, sampler=sampler)
+            sampler, rules = RandomSampler(seed), [Temperature(2.0)]
+            generator = kt.Generator(model, None, max_new_tokens=5, sampler=sampler, rules=rules)
             return generator(prompts), generator(prompts)
 
     first, again = generate(1)
@@ -115,8 +95,8 @@ def test_seeds(model):
 
 def test_after_the_end_there_is_only_padding(model):
     with tiny.without_tracing():
-        sampler = RandomSampler(temperature=3.0, seed=0)
-        found = kt.Generator(model, 1, pad_id=-1, max_new_tokens=6, sampler=sampler)([[3, 2]] * 40)
+        random = {"sampler": RandomSampler(seed=0), "rules": [Temperature(3.0)]}
+        found = kt.Generator(model, 1, pad_id=-1, max_new_tokens=6, **random)([[3, 2]] * 40)
     rows = [row[2:] for row in found.tolist()]
     assert sum(1 in row for row in rows) > 10
     for row in rows:
@@ -124,15 +104,33 @@ def test_after_the_end_there_is_only_padding(model):
         assert set(row[end + 1 :]) <= {-1} and -1 not in row[:end]
 
 
-@pytest.mark.parametrize(
-    "arguments, message",
-    [
-        ({"temperature": 0}, "temperature to be positive.*temperature=0"),
-        ({"top_k": 0}, "top_k to be positive or None.*top_k=0"),
-        ({"top_p": 0}, r"top_p in \(0, 1\] or None.*top_p=0"),
-        ({"top_p": 1.5}, r"top_p in \(0, 1\] or None.*top_p=1.5"),
-    ],
-)
-def test_errors(arguments, message):
-    with pytest.raises(ValueError, match=f"Expected {message}"):
-        RandomSampler(**arguments)
+def test_samples_of_a_prompt_are_what_repeated_prompts_give_best_first(model):
+    prompts, random = [[3, 2], [1]], {"max_new_tokens": 5, "rules": [Temperature(2.0)]}
+    with tiny.without_tracing():
+        several = kt.Generator(model, None, sampler=RandomSampler(4, samples=3), **random)
+        rows, scores = several.n_best(prompts)
+        repeated = kt.Generator(model, None, sampler=RandomSampler(4), **random)
+        expected, all_scores = repeated.n_best([p for p in prompts for _ in range(3)])
+        best = several(prompts)
+    assert rows.shape == (2, 3, 7) and scores.shape == (2, 3)
+    assert (np.diff(scores) <= 0).all() and (np.diff(scores) < 0).any()
+    np.testing.assert_array_equal(best, rows[:, 0])
+    for i in range(2):
+        alone = expected[3 * i : 3 * i + 3, 0].tolist()
+        assert sorted(rows[i].tolist()) == sorted(alone)
+        order = [alone.index(row) for row in rows[i].tolist()]
+        np.testing.assert_allclose(scores[i], all_scores[3 * i : 3 * i + 3, 0][order])
+
+
+def test_scores_are_the_models_own_log_probabilities_whatever_the_rules(model):
+    random = {"sampler": RandomSampler(seed=0), "rules": [Temperature(2.0)]}
+    with tiny.without_tracing():
+        rows, scores = kt.Generator(model, None, max_new_tokens=3, **random).n_best([[3, 2]] * 4)
+    logp = tiny.log_probabilities(model, rows[:, 0])
+    for row, score, own in zip(rows[:, 0], scores[:, 0], logp, strict=True):
+        np.testing.assert_allclose(score, sum(own[i - 1, row[i]] for i in (2, 3, 4)), atol=1e-4)
+
+
+def test_errors():
+    with pytest.raises(ValueError, match=r"Expected samples to be positive.*samples=0"):
+        RandomSampler(samples=0)

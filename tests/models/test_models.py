@@ -21,6 +21,10 @@ PARAMETERS = {
         "gpt2_medium": 354_823_168,
         "gpt2_large": 774_030_080,
         "gpt2_xl": 1_557_611_200,
+        # By hand, (V + 1024) D + L (12 D^2 + 13 D) + 2 D: minGPT publishes sizes alone.
+        "gpt_mini": 12_515_520,
+        "gpt_micro": 7_357_312,
+        "gpt_nano": 2_546_400,
     },
     "encoder_only": {
         "bert_tiny": 4_385_920,
@@ -192,3 +196,26 @@ def test_a_sequence_longer_than_the_learned_table_is_refused():
     assert forward(model, random_ids(B, 4)).shape == (B, 4, 11)
     with pytest.raises(ValueError, match=r"max_sequence_length=4 tokens.*length=5"):
         forward(model, random_ids(B, 5))
+
+
+@pytest.mark.parametrize("position", ["learned", "sinusoidal", "rotary"])
+def test_documents_in_one_row_are_as_alone(position):
+    """Those of a row, in training; and a prompt's continuation, with a cache."""
+    start = tiny.START
+    model = tiny.make("decoder_only", position=position, line_start_id=start)
+    documents = [[start, 5, 7, 3], [start, 4], [start, 8, 6, 9, 3]]
+    row = [token for document in documents for token in document]
+    packed, place = tiny.forward(model, [[*row, tiny.PAD, tiny.PAD]])[0], 0
+    for document in documents:
+        alone = tiny.forward(model, [document])[0]
+        np.testing.assert_allclose(packed[place : place + len(document)], alone, atol=2e-5)
+        place += len(document)
+    plain = tiny.make("decoder_only", position=position)  # the same weights, lines look at all
+    difference = tiny.forward(plain, [[*row, tiny.PAD, tiny.PAD]])[0] - packed
+    assert np.abs(difference[: len(documents[0])]).max() < 2e-5
+    assert np.abs(difference[len(documents[0]) : len(row)]).max() > 0.01
+
+    with tiny.without_tracing():
+        found = kt.Generator(model, None, max_new_tokens=4)(documents)
+    expected = [[*d, *tiny.greedy_by_hand(model, d, 4)] for d in documents]
+    np.testing.assert_array_equal(found, tiny.padded(expected, 9))

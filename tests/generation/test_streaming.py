@@ -1,0 +1,157 @@
+"""What is streamed is what a call gives, in whole characters and up to a stop string."""
+
+import numpy as np
+import pytest
+import tiny
+from tiny import END, START
+
+import keras_transformer as kt
+from keras_transformer.generation import BeamSearch, ForbiddenTokens, RandomSampler, Temperature
+from keras_transformer.generation.text_stream import TextStream
+
+NEW = 7
+PROMPTS = [[5, 7, 3, 9], [4], [8, 6]]
+SAMPLERS = {"greedy": "greedy", "random": RandomSampler(seed=3)}
+
+
+def decode(rows):
+    """Every token a letter; text ends where tokens do."""
+    return ["".join(chr(ord("a") + i) for i in row if i not in (tiny.PAD, END)) for row in rows]
+
+
+def stream(generator, ids, stop=()):
+    """The texts of all rows, and how many pieces there were."""
+    pieces = list(generator.stream(ids, decode, stop))
+    return ["".join(row) for row in zip(*pieces, strict=True)], len(pieces)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return tiny.make_talkative("decoder_only")
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("compiled", [False, True])
+def test_streamed_is_what_a_call_gives(model, sampler, compiled):
+    rules = [ForbiddenTokens([tiny.PAD])]  # which has no letter
+    generator = kt.Generator(model, END, max_new_tokens=NEW, sampler=SAMPLERS[sampler], rules=rules)
+    with tiny.contextlib.nullcontext() if compiled else tiny.without_tracing():
+        rows = generator(PROMPTS)
+        texts, pieces = stream(generator, PROMPTS)
+        again, _ = stream(generator, PROMPTS)
+    new = [row[len(p) :] for row, p in zip(rows.tolist(), PROMPTS, strict=True)]
+    assert texts == decode(new) == again
+    assert max(map(len, texts)) == pieces  # one by one
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_a_translation_too(sampler):
+    model = tiny.make_talkative("encoder_decoder")
+    with tiny.without_tracing():
+        generator = kt.Generator(model, END, START, max_new_tokens=NEW, sampler=SAMPLERS[sampler])
+        texts, _ = stream(generator, [[5, 7, 3], [4]])
+        assert texts == decode(generator([[5, 7, 3], [4]]).tolist())
+
+
+def test_samples_and_their_scores(model):
+    sampler = RandomSampler(seed=3, samples=4)
+    random = {"max_new_tokens": NEW, "sampler": sampler, "rules": [Temperature(3.0)]}
+    with tiny.without_tracing():
+        generator = kt.Generator(model, END, **random)
+        rows, scores = generator.n_best(PROMPTS)
+        texts, found = generator.write(PROMPTS, decode)
+    np.testing.assert_allclose(found, scores, atol=1e-5)
+    expected = [decode(row[:, len(p) :].tolist()) for row, p in zip(rows, PROMPTS, strict=True)]
+    assert texts == expected and len({tuple(row) for row in texts}) == 3
+
+
+def test_a_stop_string_ends_its_row_and_no_other(model):
+    generator = kt.Generator(model, None, max_new_tokens=NEW)
+    with tiny.without_tracing():
+        free, _ = stream(generator, PROMPTS)
+        stop = free[0][2:4]
+        texts, _ = stream(generator, PROMPTS, ["zzz", stop])
+        expected = [text.partition(stop)[0] for text in free]
+        assert texts == expected and len(texts[0]) == 2
+        assert any(text == whole for text, whole in zip(texts, free, strict=True))
+        _, score = generator.write(PROMPTS[:1], decode, [stop])
+        until = kt.Generator(model, None, max_new_tokens=4).n_best(PROMPTS[:1])[1]
+        np.testing.assert_allclose(score, until, atol=1e-5)  # later tokens do not count
+        # All rows stopped: no step is wasted.
+        _, pieces = stream(generator, PROMPTS[:1], [free[0][0]])
+        assert pieces == 0
+
+
+def test_leaving_early_is_fine(model):
+    with tiny.without_tracing():
+        pieces = kt.Generator(model, None, max_new_tokens=NEW).stream(PROMPTS[:1], decode)
+        first = next(pieces)
+        pieces.close()
+        assert len(first[0]) == 1
+
+
+def test_only_samplers_stream(model):
+    generator = kt.Generator(model, END, sampler=BeamSearch(2))
+    with pytest.raises(ValueError, match="Expected a sampler that goes token by token"):
+        next(generator.stream(PROMPTS, decode))
+
+
+def utf8(rows):
+    return [bytes(row).decode("utf-8", errors="replace") for row in rows]
+
+
+def push_all(text_stream, tokens):
+    """The pieces of one row of tokens."""
+    last = len(tokens) - 1
+    return [text_stream.push([t], [i == last])[0][0] for i, t in enumerate(tokens)]
+
+
+@pytest.mark.parametrize("text", ["naïve", "日本", "a🙂b🏳️‍🌈", "\ufffd?", "plain"])
+def test_never_half_a_character(text):
+    data = text.encode()
+    pieces = push_all(TextStream(utf8, [[]]), data)
+    assert "".join(pieces) == text
+    assert all("\ufffd" not in piece for piece in pieces) or "\ufffd" in text
+    # What is cut off at the end is shown as what it is.
+    cut = push_all(TextStream(utf8, [[]]), "é".encode()[:1])
+    assert cut == ["\ufffd"]
+
+
+def words(rows):
+    """As SentencePiece: a word's token brings the space before it, unless it is the first."""
+    return [" ".join(f"w{i}" for i in row) for row in rows]
+
+
+@pytest.mark.parametrize("prompt", [[], [1], list(range(9))])
+def test_what_tokens_say_depends_on_those_before(prompt):
+    pieces = push_all(TextStream(words, [prompt]), [5, 6, 7])
+    [whole] = words([[*prompt, 5, 6, 7]])
+    assert "".join(pieces) == whole[len(words([prompt])[0]) :]
+    assert len(pieces) == 3
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_a_stop_string_is_found_across_tokens_and_never_shown(size):
+    def pieces_of(text, stop):
+        chunks = [text[i : i + size] for i in range(0, len(text), size)]
+        text_stream = TextStream(
+            lambda rows: ["".join(chunks[i] for i in r) for r in rows], [[]], stop
+        )
+        shown = []
+        for i in range(len(chunks)):
+            [piece], [stopped] = text_stream.push([i], [i == len(chunks) - 1])
+            shown.append(piece)
+            if stopped:
+                break
+        return "".join(shown)
+
+    for text in ("ab##c#d", "ab#", "###", "abc", "#a##b", "a#b#c##"):
+        assert pieces_of(text, ["##"]) == text.partition("##")[0]
+        assert pieces_of(text, ["c#d", "##"]) == min(
+            text.partition("##")[0], text.partition("c#d")[0], key=len
+        )
+
+
+def test_an_empty_stop_string():
+    with pytest.raises(ValueError, match="Expected stop strings with text"):
+        TextStream(utf8, [[]], [""])
