@@ -7,9 +7,9 @@ from keras_transformer.text.corpus import (
     read_parallel,
     read_table,
 )
+from keras_transformer.text.tokenizer import Tokenizer
 from keras_transformer.text.tokenizers import (
     KINDS,
-    Tokenizer,
     load_tokenizer,
     load_vocabulary,
     train_tokenizer,

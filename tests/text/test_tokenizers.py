@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from keras_transformer.text import (
+    KINDS,
     TextError,
     load_tokenizer,
     load_vocabulary,
@@ -20,6 +21,8 @@ SIZES = {
     "wordpiece": 90,
     "bert": 90,
     "whitespace": None,
+    "character": None,
+    "bpe": 300,
 }
 SPLITS_PUNCTUATION = ("wordpiece", "bert")
 DATA = Path(__file__).parents[3] / "shared" / "data"
@@ -67,6 +70,10 @@ def as_lists(ids):
     return [row.tolist() for row in ids]
 
 
+def test_every_kind_is_tested():
+    assert list(SIZES) == list(KINDS)
+
+
 def test_special_ids_are_the_same_everywhere(tokenizer):
     special = tokenizer.pad_id, tokenizer.unknown_id, tokenizer.start_id, tokenizer.end_id
     assert special == (0, 1, 2, 3) and tokenizer.special_ids == [0, 1, 2, 3]
@@ -87,14 +94,28 @@ def test_text_comes_back(tokenizer):
     assert decoded == lines
 
 
+def test_lossless_means_that_white_space_comes_back(tokenizer):
+    line = " the  cat . "
+    assert (tokenizer.decode(tokenizer.encode([line])) == [line]) == tokenizer.lossless
+
+
 def test_even_rare_characters_are_known(tokenizer):
     [ids] = tokenizer.encode(corpus()[-1:])
     assert tokenizer.unknown_id not in ids
 
 
+def test_unknown_parts_come_once_and_in_order(tokenizer):
+    lines = ["the ž cat 漢字ž ž 漢字ž .\n", "the cat .", ""]
+    unknown = {"whitespace": ["ž", "漢字ž"], "bpe": []}.get(tokenizer.kind, ["ž", "漢", "字"])
+    assert [tokenizer.unknown(line) for line in lines] == [unknown, [], []]
+    [ids] = tokenizer.encode(lines[:1])
+    assert (tokenizer.unknown_id in ids) == bool(unknown)
+
+
 def test_empty_lines_and_nothing_at_all(tokenizer):
     empty, words, blank = tokenizer.encode(["", "the cat", "  "])
-    assert len(empty) == len(blank) == 0 and len(words) > 0
+    assert len(empty) == 0 and len(words) > 0
+    assert tokenizer.decode([blank]) == ["  " if tokenizer.lossless else ""]
     assert tokenizer.decode([empty, words]) == ["", "the cat"]
     assert tokenizer.encode([]) == [] and tokenizer.decode([]) == []
 
@@ -164,14 +185,15 @@ def test_words_start_where_the_text_has_them(with_mask):
         starts = with_mask.word_starts(ids)
         assert starts.shape == ids.shape and starts.dtype == bool and starts[0]
         words = np.split(ids, np.flatnonzero(starts)[1:])
-        assert [with_mask.decode([word])[0] for word in words] == line.split()
+        decoded = [with_mask.decode([word])[0].strip() for word in words]
+        assert decoded == line.split()
         again = with_mask.word_starts(ids.tolist())  # and left as it was
         np.testing.assert_array_equal(starts, again)
 
 
 def test_words_of_odd_lines_start_too(with_mask):
     assert with_mask.word_starts([]).tolist() == []
-    [ids] = with_mask.encode(["kalomi"])
+    [ids] = with_mask.encode([" kalomi"])
     pieces = with_mask.word_starts(np.concatenate([ids, ids]))
     assert pieces.sum() == 2 and pieces[0] and pieces[len(ids)]
     assert with_mask.word_starts(ids[1:])[:1].all()  # a cut line begins with what it has
@@ -194,6 +216,17 @@ def test_saved_and_loaded_gives_the_same_ids(tokenizer, tmp_path):
 def test_training_twice_gives_the_same_tokenizer(tokenizer):
     again = train_tokenizer(tokenizer.kind, corpus(), SIZES[tokenizer.kind])
     assert again.vocabulary == tokenizer.vocabulary
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if KINDS[kind].lossless])
+def test_a_whole_text_comes_back_with_its_newlines(kind, tmp_path):
+    text = "\tnaïve 😀\n\n\n  the cat\r\n\u3000\nsat\u2028on it .\n"
+    for lines in [text], text.splitlines(keepends=True):
+        train_tokenizer(kind, lines * 3, 275 if kind == "bpe" else None).save(tmp_path)
+        tokenizer = load_tokenizer(tmp_path)
+        ids = tokenizer.encode([text, *text.splitlines(keepends=True)])
+        assert all(row.min() > 3 for row in ids)
+        assert tokenizer.decode(ids[:1]) == [text] == ["".join(tokenizer.decode(ids[1:]))]
 
 
 @pytest.mark.parametrize("kind", SIZES)
@@ -222,6 +255,8 @@ def test_bad_arguments():
         train_tokenizer("wordpeice", corpus(), 100)
     with pytest.raises(ValueError, match="Expected vocabulary_size"):
         train_tokenizer("sentencepiece", corpus())
+    with pytest.raises(ValueError, match="Expected vocabulary_size"):
+        train_tokenizer("bpe", corpus())
     with pytest.raises(ValueError, match="4 special tokens"):
         train_tokenizer("whitespace", corpus(), 4)
     with pytest.raises(ValueError, match="5 special tokens"):
@@ -240,11 +275,13 @@ def test_a_folder_that_holds_no_tokenizer(tmp_path):
     refused()
     (tmp_path / "tokenizer.json").write_text(json.dumps({"model": "of another library"}))
     refused()
-    for kind, file in [("whitespace", "vocabulary.txt"), ("sentencepiece", "tokenizer.model")]:
+    for kind, cls in KINDS.items():
         (tmp_path / "tokenizer.json").write_text(json.dumps({"kind": kind, "lowercase": False}))
         refused()
-        (tmp_path / file).write_text("some\nother\nfile\nof words\n")
-        refused()
+        for content in ["some\nother\nfile\nof words\n", '["some", "other"]', "{}"]:
+            (tmp_path / cls.file).write_text(content)
+            refused()
+        (tmp_path / cls.file).unlink()
 
 
 def test_whitespace_order_size_and_joining():

@@ -1,0 +1,73 @@
+"""Byte-level BPE, as GPT-2 has it."""
+
+from keras_transformer.text.corpus import TextError
+from keras_transformer.text.tokenizer import Tokenizer, cased, too_large
+
+# How GPT-2 writes the bytes that are white space: tab to carriage return, and space.
+_WHITE_SPACE = tuple("ĉĊċČčĠ")
+
+
+class BytePair(Tokenizer):
+    """Hugging Face's byte-level BPE. All text is made of its 256 bytes: none is unknown.
+
+    White space belongs to the word after it. Ids that stop within a character decode to U+FFFD
+    there.
+
+    Reference:
+        Radford et al. 2019, "Language Models are Unsupervised Multitask Learners", section 2.2.
+    """
+
+    file = "byte_pair.json"
+    lossless = True
+
+    def __init__(self, kind, lowercase, serialized, mask=False):
+        import tokenizers
+
+        self._model = tokenizers.Tokenizer.from_buffer(serialized)
+        self._model.encode_special_tokens = True  # a special token in text is only text
+        ids = self._model.get_vocab()
+        super().__init__(kind, lowercase, sorted(ids, key=ids.get), mask)
+
+    @staticmethod
+    def _is_beginning(token):
+        return token.startswith(_WHITE_SPACE)
+
+    @classmethod
+    def _train(cls, kind, lines, vocabulary_size, lowercase, special_tokens):
+        import tokenizers
+
+        byte_level = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+        alphabet = byte_level.alphabet()
+        least = len(alphabet) + len(special_tokens)
+        if vocabulary_size < least:
+            raise TextError(
+                f"Expected vocabulary_size at least {least} for {len(alphabet)} bytes and "
+                f"{len(special_tokens)} special tokens. Received: {vocabulary_size=}"
+            )
+        model = tokenizers.Tokenizer(tokenizers.models.BPE())
+        model.pre_tokenizer = byte_level
+        model.decoder = tokenizers.decoders.ByteLevel()
+        trainer = tokenizers.trainers.BpeTrainer(
+            vocab_size=vocabulary_size,
+            special_tokens=list(special_tokens),
+            initial_alphabet=alphabet,
+            show_progress=False,
+        )
+        model.train_from_iterator((cased(line, lowercase) for line in lines), trainer)
+        if model.get_vocab_size() < vocabulary_size:
+            raise too_large(model.get_vocab_size(), vocabulary_size)
+        return cls(kind, lowercase, model.to_str().encode(), len(special_tokens) > 4)
+
+    def _encode(self, lines):
+        lines = [cased(line, self.lowercase) for line in lines]
+        return [row.ids for row in self._model.encode_batch_fast(lines)]
+
+    def _text(self, ids):
+        return self._model.decode(ids, skip_special_tokens=False)
+
+    def _file_bytes(self):
+        return self._model.to_str().encode()
+
+    @staticmethod
+    def _read_file(path):
+        return path.read_bytes()

@@ -1,0 +1,176 @@
+"""What all tokenizers share: special ids, `encode`, `decode` and `save`."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from keras_transformer.text.corpus import TextError, read_lines
+
+
+class Tokenizer:
+    """What every tokenizer does. Make one with `train_tokenizer` or `load_tokenizer`.
+
+    Special tokens are never found in text: a user's literal `"[START]"` or `"</s>"` is encoded as
+    ordinary characters.
+
+    Attributes:
+        kind: The kind, as for `train_tokenizer`.
+        lowercase: Whether text is lower-cased before it is split.
+        lossless: Whether `decode(encode(text))` is the text itself, white space and newlines
+            included, but for `lowercase` and unknown characters.
+        vocabulary_size: Number of ids, special tokens included.
+        vocabulary: List of str, the token of each id.
+        pad_id, unknown_id, start_id, end_id: 0, 1, 2, 3 in every tokenizer that was trained here.
+        mask_id: What a masked language model sees in a token's place; None without such a token.
+        special_ids: List of all of these.
+
+    Example:
+
+    >>> from keras_transformer.text import train_tokenizer
+    >>> tokenizer = train_tokenizer("whitespace", ["a house", "a cat"])
+    >>> [ids] = tokenizer.encode(["a cat </s>"])
+    >>> ids
+    array([4, 6, 1], dtype=int32)
+    >>> tokenizer.decode([[2, 4, 6, 3, 5, 0]])
+    ['a cat']
+    """
+
+    special_tokens = ("<pad>", "<unk>", "<s>", "</s>", "<mask>")  # the last one need not be there
+    file = "vocabulary.txt"
+    lossless = False
+
+    def __init__(self, kind, lowercase, tokens, mask=False):
+        self.kind = kind
+        self.lowercase = lowercase
+        self.vocabulary = list(tokens)
+        special = self.special_tokens[: 5 if mask else 4]
+        if missing := [token for token in special if token not in self.vocabulary]:
+            raise TextError(
+                f"Expected the special tokens {', '.join(special)} in a {kind} vocabulary. "
+                f"Received: {len(self.vocabulary):,} tokens without {', '.join(missing)}"
+            )
+        # The first ones of their name: a text may hold the same words.
+        self.special_ids = [self.vocabulary.index(token) for token in special]
+        self.pad_id, self.unknown_id, self.start_id, self.end_id = self.special_ids[:4]
+        self.mask_id = self.special_ids[4] if mask else None
+        self.vocabulary_size = len(self.vocabulary)
+        self._begins_word = np.array([self._is_beginning(token) for token in self.vocabulary])
+
+    def encode(self, lines):
+        """Turns lines into ids, without special tokens.
+
+        Args:
+            lines: List of str. An empty line gives an empty array.
+
+        Returns:
+            A list of int32 arrays, one a line.
+        """
+        return [np.array(ids, "int32") for ids in self._encode(list(lines))]
+
+    def decode(self, ids):
+        """Turns ids into lines: up to the end token, special tokens left out, words rejoined.
+
+        An unknown token stays visible as the vocabulary writes it.
+
+        Args:
+            ids: int array `(B, T)`, or a list of sequences of ids.
+
+        Returns:
+            A list of B str.
+        """
+        return [self._text(self._ordinary(np.asarray(row).tolist())) for row in ids]
+
+    def plain(self, line):
+        """The line as `decode` would write it: a reference to compare its output with.
+
+        >>> from keras_transformer.text import train_tokenizer
+        >>> train_tokenizer("whitespace", ["a b"]).plain("a pul@@ ley")
+        'a pulley'
+        """
+        return line
+
+    def unknown(self, line):
+        """The parts of a line that the text of the vocabulary did not have, for a message.
+
+        Args:
+            line: str.
+
+        Returns:
+            A list of str, each part once, in the line's order: words for kind `"whitespace"`, else
+            characters (white space is left out).
+
+        Example:
+
+        >>> from keras_transformer.text import train_tokenizer
+        >>> train_tokenizer("character", ["a cat"]).unknown("a tiny, tiny cat")
+        ['i', 'n', 'y', ',']
+        """
+        parts = list(dict.fromkeys(self._parts(line)))
+        ids = self.encode(parts)
+        return [part for part, row in zip(parts, ids, strict=True) if self.unknown_id in row]
+
+    def word_starts(self, ids):
+        """Says where words begin in a line of ids, `(T,) -> (T,)` bool.
+
+        >>> from keras_transformer.text import train_tokenizer
+        >>> tokenizer = train_tokenizer("whitespace", ["a pul@@ ley"])
+        >>> tokenizer.word_starts([4, 5, 6])
+        array([ True,  True, False])
+        """
+        starts = self._begins_word[np.asarray(ids, "int32")]
+        starts[:1] = True
+        return starts
+
+    def save(self, folder):
+        """Writes `tokenizer.json` and, in a file that each kind names, the vocabulary.
+
+        Args:
+            folder: Where to; made if it is missing.
+        """
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        settings = {
+            "kind": self.kind,
+            "lowercase": self.lowercase,
+            "mask": self.mask_id is not None,
+        }
+        (folder / "tokenizer.json").write_text(json.dumps(settings, indent=2) + "\n")
+        (folder / self.file).write_bytes(self._file_bytes())
+
+    def _ordinary(self, ids):
+        if self.end_id in ids:
+            ids = ids[: ids.index(self.end_id)]
+        return [i for i in ids if i not in (self.pad_id, self.start_id)]
+
+    @staticmethod
+    def _parts(line):
+        return "".join(line.split())
+
+    def _file_bytes(self):
+        return "".join(token + "\n" for token in self.vocabulary).encode()
+
+    @staticmethod
+    def _read_file(path):
+        return read_lines(path)
+
+
+def cased(line, lowercase):
+    return line.lower() if lowercase else line
+
+
+def most_frequent(counts, vocabulary_size, special_tokens):
+    """The tokens of a Counter, all of them or as many as fit beside the special ones."""
+    most = len(counts) + len(special_tokens)
+    if vocabulary_size is None:
+        vocabulary_size = most
+    if vocabulary_size > most:
+        raise too_large(most, vocabulary_size)
+    # most_common keeps the order of first appearance among equals
+    return [token for token, _ in counts.most_common(vocabulary_size - len(special_tokens))]
+
+
+def too_large(most, vocabulary_size):
+    return TextError(
+        f"Expected vocabulary_size at most {most:,} for this text. Received: {vocabulary_size=}"
+    )
