@@ -19,7 +19,7 @@ def ours(peer, task, precision, ids):
     work.use_keras(peer, precision)
     import keras_transformer as kt
 
-    model = our_gpt2(kt, task.size) if task.decoder_only else work.our_translator(task.size)
+    model = (work.our_gpt2 if task.decoder_only else work.our_translator)(task.size)
     generator = kt.Generator(
         model,
         end_id=None,
@@ -30,31 +30,23 @@ def ours(peer, task, precision, ids):
     return lambda: generator(ids)[:, -task.new_tokens :], work.count_parameters(model)
 
 
-def our_gpt2(kt, size):
-    config = kt.TransformerConfig.preset(
-        "gpt2_small",
-        num_layers=size.num_layers,
-        num_heads=size.num_heads,
-        hidden_dim=size.hidden_dim,
-        intermediate_dim=size.intermediate_dim,
-        vocabulary_size=size.vocabulary_size,
-    )
-    return kt.models.decoder_only(config)
-
-
 def kerashub(peer, task, precision, ids):
     work.use_keras(peer, precision)
     import keras_hub
 
     size, models = task.size, keras_hub.models
-    sizes = (size.vocabulary_size, size.num_layers, size.num_heads, size.hidden_dim)
-    options = {"intermediate_dim": size.intermediate_dim, "max_sequence_length": work.MAX_LENGTH}
     if task.decoder_only:
-        backbone = models.GPT2Backbone(*sizes, **options)
-        model = models.GPT2CausalLM(backbone=backbone, preprocessor=None)
+        model = work.kerashub_gpt2(size)
         inputs, prefix = padded(ids, task.new_tokens), ""
     else:
-        backbone = models.BartBackbone(*sizes, **options)
+        backbone = models.BartBackbone(
+            vocabulary_size=size.vocabulary_size,
+            num_layers=size.num_layers,
+            num_heads=size.num_heads,
+            hidden_dim=size.hidden_dim,
+            intermediate_dim=size.intermediate_dim,
+            max_sequence_length=work.MAX_LENGTH,
+        )
         model = models.BartSeq2SeqLM(backbone=backbone, preprocessor=None)
         start = np.full((size.batch, 1), work.START, "int32")
         inputs, prefix = padded(start, task.new_tokens, "decoder_"), "decoder_"
@@ -80,7 +72,7 @@ def padded(ids, room, prefix=""):
 
 def hf(peer, task, precision, ids):
     torch = work.use_torch()
-    model = gpt2(task.size) if task.decoder_only else work.marian(task.size)
+    model = (work.gpt2 if task.decoder_only else work.marian)(task.size)
     model = model.eval().to(getattr(torch, precision))
     source = torch.tensor(ids).long()
     options = {
@@ -95,21 +87,6 @@ def hf(peer, task, precision, ids):
         lambda: model.generate(source, **options)[:, -task.new_tokens :].numpy(),
         work.count_parameters(model),
     )
-
-
-def gpt2(size):
-    from transformers import GPT2Config, GPT2LMHeadModel
-
-    config = GPT2Config(
-        vocab_size=size.vocabulary_size,
-        n_layer=size.num_layers,
-        n_head=size.num_heads,
-        n_embd=size.hidden_dim,
-        n_inner=size.intermediate_dim,
-        bos_token_id=None,
-        eos_token_id=None,
-    )
-    return GPT2LMHeadModel(config)
 
 
 def ctranslate2(peer, task, precision, ids):

@@ -31,6 +31,7 @@ FOLDER = Path(__file__).parent
 PARTS = {
     "train": "Training step, source and target tokens a second",
     "mlm": "Masked language model, training step, real tokens a second",
+    "clm": "Causal language model, training step, tokens a second",
     "decode": "Generation, new tokens a second",
     "epoch": "One epoch of Multi30k, target tokens a second",
 }
@@ -76,6 +77,7 @@ def cases(options):
     kinds = {
         "train": ("train_step.py", options.sizes, work.TRAINING_PEERS, options.steps),
         "mlm": ("masked_lm.py", work.BERT_SIZES, work.MASKED_LM_PEERS, options.steps),
+        "clm": ("causal_lm.py", work.GPT2_SIZES, work.CAUSAL_LM_PEERS, options.steps),
         "decode": ("decode.py", options.tasks, work.DECODING_PEERS, options.calls),
         "epoch": ("epoch.py", ["multi30k"], ["ours-tf"], options.data),
     }

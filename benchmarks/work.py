@@ -39,6 +39,7 @@ SIZES = {
 BERT_SIZES = {"bert-small": Size(4, 512, 2048, 8, 30_522, batch=32, length=128)}
 TRANSLATION = Size(6, 512, 2048, 8, 32_000, batch=32, length=32)
 GPT2 = Size(12, 768, 3072, 12, 50_257, batch=1, length=32)
+GPT2_SIZES = {"gpt2-small": GPT2._replace(batch=4, length=256)}
 TASKS = {
     "mt-greedy": Task(TRANSLATION, new_tokens=32),
     "mt-beam5": Task(TRANSLATION, new_tokens=32, beams=5),
@@ -50,9 +51,11 @@ PRECISIONS = ("float32", "bfloat16")
 TRAINING_PEERS = ("ours-tf", "ours-jax", "kerashub-tf", "kerashub-jax", "torch", "hf")
 DECODING_PEERS = ("ours-tf", "ours-jax", "kerashub-tf", "hf", "ctranslate2")
 MASKED_LM_PEERS = ("ours-tf", "kerashub-tf", "hf")
+CAUSAL_LM_PEERS = ("ours-tf", "ours-jax", "kerashub-tf", "hf")
 
 PAD, START, END, MASK = 0, 2, 3, 4  # smaller than any random id
 MAX_LENGTH = 512  # rows of learned position tables
+GPT2_MAX_LENGTH = 1024  # as published
 WARM_UP = 3  # training steps that are not timed
 
 
@@ -122,6 +125,57 @@ def marian(size):
         eos_token_id=END,
     )
     return MarianMTModel(config)
+
+
+def our_gpt2(size):
+    import keras_transformer as kt
+
+    config = kt.TransformerConfig.preset(
+        "gpt2_small",
+        num_layers=size.num_layers,
+        num_heads=size.num_heads,
+        hidden_dim=size.hidden_dim,
+        intermediate_dim=size.intermediate_dim,
+        vocabulary_size=size.vocabulary_size,
+    )
+    return kt.models.decoder_only(config)
+
+
+def kerashub_gpt2(size):
+    """KerasHub's task, without its preprocessor, to be compiled by the caller."""
+    from keras_hub import models
+
+    backbone = models.GPT2Backbone(
+        vocabulary_size=size.vocabulary_size,
+        num_layers=size.num_layers,
+        num_heads=size.num_heads,
+        hidden_dim=size.hidden_dim,
+        intermediate_dim=size.intermediate_dim,
+        dropout=0.1,  # of attention weights too
+        max_sequence_length=GPT2_MAX_LENGTH,
+    )
+    # Compiled on construction it gets an accuracy that `compile` without metrics does not remove.
+    return models.GPT2CausalLM(backbone, preprocessor=None, compile=False)
+
+
+def gpt2(size):
+    """Hugging Face's GPT-2 of that size, with random weights."""
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    config = GPT2Config(
+        vocab_size=size.vocabulary_size,
+        n_layer=size.num_layers,
+        n_head=size.num_heads,
+        n_embd=size.hidden_dim,
+        n_inner=size.intermediate_dim,
+        n_positions=GPT2_MAX_LENGTH,
+        embd_pdrop=0.1,
+        resid_pdrop=0.1,
+        attn_pdrop=0.1,
+        bos_token_id=None,
+        eos_token_id=None,
+    )
+    return GPT2LMHeadModel(config)
 
 
 def count_parameters(model):

@@ -1,4 +1,4 @@
-"""The driver runs, compares and reports; the two Keras measurements work at a toy size."""
+"""The driver runs, compares and reports; the measurements of ours work at a toy size."""
 
 import json
 import subprocess
@@ -147,6 +147,35 @@ def test_the_masked_batch_is_the_same_for_all_peers(benchmark):
     assert (batch["labels"][used] > work.MASK).all()
     share = masked.sum(axis=1) / batch["real"].sum(axis=1)
     assert (share >= 0.15).all() and (share < 0.17).all()
+
+
+def test_a_causal_language_models_step_of_ours(benchmark, monkeypatch):
+    work, causal_lm = benchmark("work"), benchmark("causal_lm")
+    size = work.Size(1, 8, 16, 2, 50, batch=4, length=6)
+    monkeypatch.setitem(work.GPT2_SIZES, "tiny", size)
+    measured = causal_lm.measure("ours-tf", "tiny", "float32", steps=1)
+    assert measured["tokens_per_second"] > 0
+    assert measured["parameters"] > 0
+
+
+def test_every_token_after_the_first_is_a_label_of_the_causal_model(benchmark, monkeypatch):
+    work, causal_lm = benchmark("work"), benchmark("causal_lm")
+    size = work.Size(1, 8, 16, 2, 50, batch=4, length=6)
+    monkeypatch.setitem(work.GPT2_SIZES, "tiny", size)
+    seen = []
+
+    def fit_seconds(keras, peer, model, *batch_and_steps):
+        seen.extend(batch_and_steps[:-1])
+        return 0.5
+
+    monkeypatch.setattr(work, "fit_seconds", fit_seconds)
+    measured = causal_lm.measure("ours-tf", "tiny", "float32")
+    inputs, labels, weight = seen
+    assert inputs.shape == labels.shape == weight.shape == (4, 6)
+    assert (inputs > work.MASK).all() and (labels > work.MASK).all()
+    assert (inputs[:, 1:] == labels[:, :-1]).all() and (weight == 1).all()
+    assert (inputs != labels).any()
+    assert measured["tokens_per_second"] == 4 * 6 / 0.5
 
 
 def test_generation_of_ours(benchmark, monkeypatch, capsys):
