@@ -1,16 +1,20 @@
 """Batches of bounded shapes from lists of ids."""
 
 from keras_transformer.data.batching import PairBatches, length_batches
+from keras_transformer.data.documents import DocumentBatches
 from keras_transformer.data.labelling import LabelledBatches
 from keras_transformer.data.masking import NOT_A_PAIR, MaskedBatches, Masker
 from keras_transformer.data.packing import pack
+from keras_transformer.data.streams import StreamBatches
 
 __all__ = [
     "NOT_A_PAIR",
+    "DocumentBatches",
     "LabelledBatches",
     "MaskedBatches",
     "Masker",
     "PairBatches",
+    "StreamBatches",
     "length_batches",
     "pack",
 ]

@@ -284,6 +284,20 @@ def length_batches(ids, *, batch_tokens, end_id=None, pad_id=0, max_shapes=32):
             yield rows[rows >= 0], padded(rows, cell.widths[0], pad_id)
 
 
+def check_at_least(least, **arguments):
+    """Raises a `ValueError` that names an argument below `least`.
+
+    Example:
+
+    >>> check_at_least(1, batch_size=0)
+    Traceback (most recent call last):
+    ValueError: Expected batch_size to be at least 1. Received: batch_size=0
+    """
+    for name, value in arguments.items():
+        if value < least:
+            raise ValueError(f"Expected {name} to be at least {least}. Received: {name}={value}")
+
+
 def _cut(cell, rng=None):
     """Returns the cell's rows as (batches, batch size), the last batch filled up with -1."""
     rows = np.full(cell.num_batches * cell.batch_size, -1)

@@ -10,8 +10,8 @@ import math
 
 import numpy as np
 
-from keras_transformer.data.batching import EpochBatches
-from keras_transformer.data.packing import pack
+from keras_transformer.data.batching import EpochBatches, check_at_least
+from keras_transformer.data.packing import pack_pieces
 
 NOT_A_PAIR = -1  # the label of a row that only fills a batch
 
@@ -201,11 +201,8 @@ class MaskedBatches(EpochBatches):
                 "Expected a tokenizer with a mask token, as train_tokenizer(..., mask=True) makes. "
                 f"Received: kind={tokenizer.kind!r}"
             )
-        for name, value, least in (("batch_size", batch_size, 1), ("row_length", row_length, 6)):
-            if value < least:
-                raise ValueError(
-                    f"Expected {name} to be at least {least}. Received: {name}={value}"
-                )
+        check_at_least(1, batch_size=batch_size)
+        check_at_least(6, row_length=row_length)
         self.batch_size, self.row_length = batch_size, row_length
         self.whole_words, self.next_sentence = whole_words, next_sentence
         self.shuffle, self.seed = shuffle, seed
@@ -228,10 +225,9 @@ class MaskedBatches(EpochBatches):
             self._pairs = SentencePairs(lines)
             self.num_rows = len(self._pairs.follows)
         else:
-            pieces = [line[i : i + room] for line in lines for i in range(0, len(line), room)]
-            packed = pack([len(piece) + 2 for piece in pieces], row_length)
+            packed = pack_pieces(lines, row_length, num_special=2)
             self.num_rows = len(packed)
-            self._packed = self._table([[pieces[i] for i in row] for row in packed])
+            self._packed = self._table([[lines[n][i : i + room] for n, i in row] for row in packed])
         self.num_batches = -(-self.num_rows // batch_size)
         token_ids = self._rows(0)[0]
         self.tokens = int((token_ids != tokenizer.pad_id).sum())

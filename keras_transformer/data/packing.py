@@ -51,3 +51,25 @@ def pack(lengths, row_length):
         rows_of_room[room - length].append(row)
         rooms |= 1 << (room - length)
     return rows
+
+
+def pack_pieces(lines, row_length, num_special):
+    """Cuts lines that are longer than a row, and packs the pieces.
+
+    Args:
+        lines: Sequence of sequences of ids, without special tokens; empty ones are left out.
+        row_length: int, more than `num_special`.
+        num_special: int, special tokens that each piece has beside its ids.
+
+    Returns:
+        A list of rows, each a list of pieces `(line number, place of its first id)`.
+
+    Example:
+
+    >>> pack_pieces([[5, 6, 7, 8], [9]], row_length=4, num_special=1)  # pieces of at most 3 ids
+    [[(0, 0)], [(0, 3), (1, 0)]]
+    """
+    room = row_length - num_special
+    pieces = [(n, i) for n, line in enumerate(lines) for i in range(0, len(line), room)]
+    lengths = [min(len(lines[n]) - i, room) + num_special for n, i in pieces]
+    return [[pieces[i] for i in row] for row in pack(lengths, row_length)]

@@ -24,6 +24,7 @@ class CachedDecoding:
         rules: functions `(logits (R, V), Past) -> logits`.
         width: int, hypotheses a row.
         window: int, how many tokens back the model looks, or None for all.
+        said: int or scalar int tensor, how many of the prompt's tokens were new ones already.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class CachedDecoding:
         rules=(),
         width=1,
         window=None,
+        said=0,
     ):
         self.decode = decode
         self.prompt = prompt
@@ -46,6 +48,7 @@ class CachedDecoding:
         self.pad_id = pad_id
         self.rules = rules
         self.width = width
+        self.said = said
         # The last new token is never read, so it needs no slot.
         slots = self.prompt_length + (max_new_tokens - 1) * width
         self.sliding = window is not None and window * width < slots
@@ -94,7 +97,7 @@ class CachedDecoding:
         prompt = ops.where(real, self.prompt, -1)  # (B, P)
         prompt = ops.repeat(prompt, flat.shape[0] // prompt.shape[0], axis=0)  # (R, P)
         token_ids = ops.concatenate([prompt, new], axis=1)
-        past = Past(token_ids, self.prompt_length + count, count, self.end_id)
+        past = Past(token_ids, self.prompt_length + count, self.said + count, self.end_id)
         for rule in self.rules:
             flat = rule(flat, past)
         return ops.reshape(flat, logits.shape)

@@ -31,6 +31,8 @@ class Generator:
         sampler: `"greedy"`, a `RandomSampler` or a `BeamSearch`.
         rules: list of what changes the logits before the sampler sees them, in this order, such as
             `[Temperature(0.8), TopP(0.95)]`; functions `(logits (R, V), Past) -> logits`.
+        context: int, the most tokens that a decoder reads at once. None means as many as its
+            learned position table has, or no limit.
 
     Call arguments:
         ids: `(B, T)` ints, rows padded with `pad_id` on the right; or a list of lists of different
@@ -42,8 +44,8 @@ class Generator:
         `pad_id` after `end_id`.
 
     Raises:
-        ValueError: for an encoder-decoder without `start_id`, an empty prompt, and a length above
-            that of a learned position table.
+        ValueError: for an encoder-decoder without `start_id`, an empty prompt, and more tokens than
+            `context`.
 
     Example:
 
@@ -64,6 +66,7 @@ class Generator:
         max_new_tokens=64,
         sampler="greedy",
         rules=(),
+        context=None,
     ):
         require(max_new_tokens > 0, "max_new_tokens to be positive", max_new_tokens=max_new_tokens)
         require(
@@ -83,6 +86,7 @@ class Generator:
         if any(layer.name == "memory" for layer in model.layers):
             require(start_id is not None, "a start_id for an encoder-decoder", start_id=start_id)
             self.encoder, self.decoder = split_at_memory(model)
+        self.context = context or learned_length(self.decoder if self.encoder else model)
         self._generate = compile_for(model, self._generate)
         self._begin = compile_for(model, self._begin)
         self._step = compile_for(model, self._step)
@@ -97,7 +101,9 @@ class Generator:
         penalty; of a sampler n is its `samples` and the score is the log-probability that the
         model gives the new tokens, whatever the rules make of it.
         """
-        ids, lengths, random = self._prepare(ids)
+        ids, lengths = self._prepare(ids)
+        self._check_length(self.max_new_tokens + (0 if self.encoder else ids.shape[1] - 1))
+        random = self.sampler.draw(self.max_new_tokens, len(ids))
         sequences, scores = map(ops.convert_to_numpy, self._generate(ids, lengths, random))
         if not self.encoder:
             sequences = append_rows(ids, lengths, sequences, self.pad_id)
@@ -107,6 +113,9 @@ class Generator:
 
     def stream(self, ids, decode, stop=()):
         """Generates text piece by piece: the same as a call does, shown as it comes.
+
+        A decoder-only model goes on beyond its `context`: whenever that is full, the last half of
+        it is read again as a prompt.
 
         Args:
             ids: as of a call.
@@ -143,7 +152,7 @@ class Generator:
         """
         pieces, scores = zip(*self._stream(ids, decode, stop), strict=True)
         texts = np.array(["".join(row) for row in zip(*pieces, strict=True)], object)
-        texts, scores = self._best_first(texts, ops.convert_to_numpy(scores[-1]))
+        texts, scores = self._best_first(texts, scores[-1])
         return texts.tolist(), scores.tolist()
 
     def _stream(self, ids, decode, stop):
@@ -153,32 +162,48 @@ class Generator:
             "a sampler that goes token by token",
             sampler=self.sampler,
         )
-        ids, lengths, random = self._prepare(ids)
-        prompts = [[]] * len(ids)
-        if not self.encoder:
-            prompts = [row[:length].tolist() for row, length in zip(ids, lengths, strict=True)]
-        text = TextStream(decode, prompts, stop)
-        memory, carry = self._begin(ids, lengths, random)
-        for count in range(1, self.max_new_tokens + 1):
+        ids, lengths = self._prepare(ids)
+        self._check_length(self.max_new_tokens if self.encoder else ids.shape[1])
+        rows = [
+            [] if self.encoder else row[:n].tolist() for row, n in zip(ids, lengths, strict=True)
+        ]
+        text = TextStream(decode, rows, stop)
+        random = self.sampler.draw(self.max_new_tokens, len(ids))
+        score, said = np.zeros(len(ids)), 0
+        while True:
+            room = self.context - ids.shape[1] + 1 if self.context and not self.encoder else None
+            was_over, before = text.over.copy(), score
+            for tokens, done, gain in self._tokens(ids, lengths, random[said:][:room], said, text):
+                said += 1
+                score = before + np.where(was_over, 0.0, gain)
+                yield text.push(tokens, done | (said == self.max_new_tokens)), score
+                if text.over.all():
+                    return
+                for row, token in zip(rows, tokens.tolist(), strict=True):
+                    row.append(token)
+            kept = max(1, self.context // 2)
+            ids, lengths = pad_rows([row[-kept:] for row in rows], self.pad_id)
+
+    def _tokens(self, ids, lengths, random, said, text):
+        """Yields `(tokens, done, score)`, each `(B,)`, for each of the random numbers.
+
+        `said` tokens of the prompts were new; rows that `text` says are over get padding.
+        """
+        said = np.int32(said)
+        memory, carry = self._begin(ids, lengths, random, said)
+        for left in reversed(range(len(random))):
             i, token, done, score, sequence, cache = carry
-            new, ended = ops.convert_to_numpy(token), ops.convert_to_numpy(done)
-            last = count == self.max_new_tokens
-            pieces, stopped = text.push(new, ended | last)
-            yield pieces, score
-            ended = ended | stopped
-            if last or ended.all():
-                return
-            carry = i, token, ended, score, sequence, cache
-            carry = self._step(ids, lengths, random, memory, carry)
+            yield tuple(map(ops.convert_to_numpy, (token, done, score)))
+            if left:
+                carry = i, token, text.over, score, sequence, cache
+                carry = self._step(ids, lengths, random, said, memory, carry)
 
     def _prepare(self, ids):
-        """`(ids, lengths, random numbers)` of a call."""
+        """`(ids, lengths)` of a call, a row for each sample."""
         ids, lengths = pad_rows(ids, self.pad_id)
         if not self.encoder:
             require(lengths.min(initial=1) > 0, "prompts of at least one token", lengths=lengths)
-        self._check_length(self.max_new_tokens + (0 if self.encoder else ids.shape[1] - 1))
-        ids, lengths = (np.repeat(x, self.sampler.samples, axis=0) for x in (ids, lengths))
-        return ids, lengths, self.sampler.draw(self.max_new_tokens, len(ids))
+        return (np.repeat(x, self.sampler.samples, axis=0) for x in (ids, lengths))
 
     def _best_first(self, rows, scores):
         """`(rows (B, n, ...), scores (B, n))` of arrays `(B * n, ...)`: n samples a prompt."""
@@ -191,14 +216,16 @@ class Generator:
         decoding = self._decoding(ids, lengths, self.encoder and self.encoder(ids))
         return self.sampler.generate(decoding, random)
 
-    def _begin(self, ids, lengths, random):
+    def _begin(self, ids, lengths, random, said):
         memory = self.encoder and self.encoder(ids)
-        return memory, self.sampler.begin(self._decoding(ids, lengths, memory), random)
+        decoding = self._decoding(ids, lengths, memory, random.shape[0], said)
+        return memory, self.sampler.begin(decoding, random)
 
-    def _step(self, ids, lengths, random, memory, carry):
-        return self.sampler.step(self._decoding(ids, lengths, memory), random, carry)
+    def _step(self, ids, lengths, random, said, memory, carry):
+        decoding = self._decoding(ids, lengths, memory, random.shape[0], said)
+        return self.sampler.step(decoding, random, carry)
 
-    def _decoding(self, ids, lengths, memory):
+    def _decoding(self, ids, lengths, memory, max_new_tokens=None, said=0):
         if self.encoder:
             starts, prompt = None, ops.full((ids.shape[0], 1), self.start_id, dtype="int32")
         else:
@@ -216,23 +243,28 @@ class Generator:
             decode,
             prompt,
             starts,
-            self.max_new_tokens,
+            max_new_tokens or self.max_new_tokens,
             self.end_id,
             self.pad_id,
             self.rules,
             self.sampler.width,
             self.window,
+            said,
         )
 
     def _check_length(self, length):
-        # Only those that see new tokens: not a source's own table.
-        for layer in (self.decoder if self.encoder else self.model).operations:
-            if isinstance(layer, PositionalEmbedding) and layer.kind == "learned":
-                require(
-                    length <= layer.max_sequence_length,
-                    f"prompt and new tokens to fit max_sequence_length={layer.max_sequence_length}",
-                    length=length,
-                )
+        require(
+            not self.context or length <= self.context,
+            f"prompt and new tokens to fit max_sequence_length={self.context}",
+            length=length,
+        )
+
+
+def learned_length(model):
+    """Tokens of the smallest learned position table that sees new tokens, or None."""
+    tables = [layer for layer in model.operations if isinstance(layer, PositionalEmbedding)]
+    lengths = [layer.max_sequence_length for layer in tables if layer.kind == "learned"]
+    return min(lengths, default=None)
 
 
 def cache_window(model):

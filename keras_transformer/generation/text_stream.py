@@ -18,13 +18,16 @@ class TextStream:
         prompts: list of lists of ids, what stands before each row.
         stop: list of str that end a row.
 
+    Attributes:
+        over: bool array `(B,)`, which rows have ended.
+
     Raises:
         ValueError: for an empty stop string.
 
     Example:
 
     >>> stream = TextStream(lambda rows: [bytes(r).decode(errors="replace") for r in rows], [[104]])
-    >>> stream.push([195], [False])[0], stream.push([169], [False])[0]  # two bytes of one character
+    >>> stream.push([195], [False]), stream.push([169], [False])  # two bytes of one character
     ([''], ['é'])
     """
 
@@ -39,13 +42,12 @@ class TextStream:
         self.over = np.zeros(len(self.ids), bool)
 
     def push(self, tokens, ended):
-        """`(pieces, stopped)`: the new text of each row, and which rows a stop string ends.
+        """The new text of each row.
 
         Args:
             tokens: B ints, the newest token of each row, of which those that are over are ignored.
             ended: B bools, whether the row ends with this token.
         """
-        stopped = np.zeros(len(self.ids), bool)
         rows = np.flatnonzero(~self.over)
         for row in rows:
             self.ids[row].append(int(tokens[row]))
@@ -59,17 +61,17 @@ class TextStream:
                 # The tokens just shown are context enough for the next ones.
                 self.ids[row] = self.ids[row][self.shown[row] :]
                 self.shown[row] = len(self.ids[row])
-            pieces[row], stopped[row] = self._until_stop(row, text, ended[row])
-        self.over |= stopped | np.asarray(ended, bool)
-        return pieces, stopped
+            pieces[row] = self._until_stop(row, text, ended[row])
+        return pieces
 
     def _until_stop(self, row, text, ended):
-        """`(piece, stopped)`: what can be shown of the text held back and the new one."""
+        """What can be shown of the text held back and the new one."""
         text = self.held[row] + text
         found = [text.index(stop) for stop in self.stop if stop in text]
+        self.over[row] = ended or found
         if found:
-            return text[: min(found)], True
+            return text[: min(found)]
         may_grow = [n for stop in self.stop for n in range(1, len(stop)) if text.endswith(stop[:n])]
         keep = 0 if ended else max(may_grow, default=0)
         self.held[row] = text[len(text) - keep :]
-        return text[: len(text) - keep], False
+        return text[: len(text) - keep]

@@ -13,13 +13,16 @@ import keras
 import sacrebleu
 import tensorflow as tf
 
+from keras_transformer.training.optimizers import batches_done
+
 
 class TensorBoard(keras.callbacks.Callback):
     """Writes the logs of `fit` as curves: `<log_dir>/train` and `<log_dir>/validation`.
 
     What other callbacks add to the logs of an epoch is written too, if they come before this
     one: `callbacks=[Throughput(), SampleTranslations(...), TensorBoard(...), Checkpoint(...)]`.
-    Within an epoch, values are means since it began, as on Keras' progress bar.
+    Within an epoch, values are means since it began, as on Keras' progress bar, and there are
+    `learning_rate` and, of an optimiser that has one, `gradient_norm`, both of single updates.
 
     Args:
         log_dir: Folder to write to. An earlier run's curves there go on.
@@ -49,13 +52,17 @@ class TensorBoard(keras.callbacks.Callback):
         self._writers = {}
 
     def on_train_begin(self, logs=None):
-        self._updates = int(self.model.optimizer.iterations)
+        self._batches = batches_done(self.model.optimizer)
+        self._batches_an_update = self.model.optimizer.gradient_accumulation_steps or 1
 
     def on_train_batch_end(self, batch, logs=None):
-        self._updates += 1
-        if self._updates % self.every == 0:
-            rate = float(self.model.optimizer.learning_rate)
-            self._write("train", {**logs, "learning_rate": rate})
+        optimizer = self.model.optimizer
+        self._batches += 1
+        if self._batches % (self.every * self._batches_an_update) == 0:
+            values = {**logs, "learning_rate": float(optimizer.learning_rate)}
+            if hasattr(optimizer, "gradient_norm"):
+                values["gradient_norm"] = float(optimizer.gradient_norm)
+            self._write("train", values)
 
     def on_epoch_end(self, epoch, logs=None):
         validation = {k.removeprefix("val_"): v for k, v in logs.items() if k.startswith("val_")}
@@ -71,7 +78,7 @@ class TensorBoard(keras.callbacks.Callback):
         # folder, TensorBoard reads the later one only.
         if run not in self._writers:
             self._writers[run] = tf.summary.create_file_writer(str(self.log_dir / run))
-        with self._writers[run].as_default(self._updates):
+        with self._writers[run].as_default(self._batches // self._batches_an_update):
             for name, value in values.items():
                 tf.summary.scalar(name, value)
 

@@ -4,12 +4,14 @@ import time
 
 import keras
 
+from keras_transformer.training.optimizers import batches_done
+
 
 class StopAfter(keras.callbacks.Callback):
     """Ends `fit` after exactly `max_updates` optimiser updates, those before a resume included.
 
-    The epoch it cuts short still has its validation and its callbacks. Counts one update a
-    batch (`steps_per_execution=1`).
+    The epoch it cuts short still has its validation and its callbacks. Counts batches one by one
+    (`steps_per_execution=1`).
 
     Args:
         max_updates: Total number of updates, at least 1.
@@ -33,18 +35,21 @@ class StopAfter(keras.callbacks.Callback):
         self.max_updates = max_updates
 
     def on_train_begin(self, logs=None):
-        self._updates = int(self.model.optimizer.iterations)
-        if self._updates >= self.max_updates:
+        optimizer = self.model.optimizer
+        updates = int(optimizer.iterations)
+        if updates >= self.max_updates:
             raise ValueError(
-                f"Expected `max_updates` to exceed the {self._updates} updates already done. "
+                f"Expected `max_updates` to exceed the {updates} updates already done. "
                 f"Received: max_updates={self.max_updates}"
             )
+        batches = self.max_updates * (optimizer.gradient_accumulation_steps or 1)
+        self._batches_left = batches - batches_done(optimizer)
 
     def on_train_batch_begin(self, batch, logs=None):
         # Keras looks at `stop_training` after the batch; setting it before the last one, and
         # not after it, leaves Keras free to report batches without waiting for them.
-        self._updates += 1
-        if self._updates >= self.max_updates:
+        self._batches_left -= 1
+        if self._batches_left <= 0:
             self.model.stop_training = True
 
 
@@ -82,7 +87,7 @@ class Throughput(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         self._began, self._ended = time.monotonic(), None
-        self._updates = int(self.model.optimizer.iterations)
+        self._batches = batches_done(self.model.optimizer)
 
     def on_test_begin(self, logs=None):
         self._ended = self._ended or time.monotonic()
@@ -90,7 +95,7 @@ class Throughput(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         seconds = (self._ended or time.monotonic()) - self._began
         if self.tokens_per_batch is not None:
-            batches = int(self.model.optimizer.iterations) - self._updates
+            batches = batches_done(self.model.optimizer) - self._batches
             logs["tokens_per_second"] = batches * self.tokens_per_batch / seconds
         elif "target_tokens" in logs:
             logs["target_tokens_per_second"] = logs["target_tokens"] / seconds

@@ -8,6 +8,7 @@ import time
 import keras
 import numpy as np
 
+from keras_transformer.training.optimizers import batches_done
 from keras_transformer.training.run import Run, RunError
 
 
@@ -178,7 +179,7 @@ class Checkpoint(keras.callbacks.Callback):
             raise ValueError(f"Expected `keep` to be at least 1. Received: keep={keep}")
         self.run = run
         self.keep = keep
-        self._last = Position()
+        self._last, self._last_batches = Position(), 0
         self._seconds = 0.0
         self._epoch = None  # until one has begun
 
@@ -186,6 +187,7 @@ class Checkpoint(keras.callbacks.Callback):
         """Loads the newest checkpoint of the run into `model` and returns its `Position`."""
         if checkpoints := self.run.checkpoints():
             self._last = load_checkpoint(checkpoints[-1], model)
+            self._last_batches = batches_done(model.optimizer)
             self._seconds = self._last.seconds
         return self._last
 
@@ -203,8 +205,8 @@ class Checkpoint(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         # Batches are counted by the optimiser: an interrupt can fall between an update and
         # the end of its batch, where a counter of our own would be one behind.
-        self._epoch, self._updates_before = epoch, self._updates()
-        resumed = self._updates_before == self._last.updates
+        self._epoch, self._began_at = epoch, batches_done(self.model.optimizer)
+        resumed = self._began_at == self._last_batches
         self._batches_before = self._last.batches if resumed else 0
 
     def on_epoch_end(self, epoch, logs=None):
@@ -213,32 +215,35 @@ class Checkpoint(keras.callbacks.Callback):
     def save(self):
         """Saves the present state, also within an epoch, and returns its `Position`.
 
-        Nothing is written where there was no update since the last checkpoint.
+        Nothing is written where there was no batch since the last checkpoint.
         """
         position = self.position()
         if position != self._last:
-            path = self.run.checkpoints_folder / f"update-{position.updates:010d}.npz"
+            optimizer = self.model.optimizer
+            batches = batches_done(optimizer)
+            towards_next = batches % (optimizer.gradient_accumulation_steps or 1)
+            name = f"update-{position.updates:010d}" + f"_{towards_next:06d}" * bool(towards_next)
+            path = self.run.checkpoints_folder / f"{name}.npz"
             save_checkpoint(path, self.model, position)
             self._remove_old(newest=path)
-            self._last = position
+            self._last, self._last_batches = position, batches
         return self._last
 
     def position(self):
         """The present `Position`."""
-        if self._epoch is None or self._updates() == self._last.updates:
+        if self._epoch is None:
             return self._last
-        updates = self._updates()
-        batches = updates - self._updates_before
+        done = batches_done(self.model.optimizer)
+        if done == self._last_batches:
+            return self._last
+        batches = done - self._began_at
         whole = batches == self.params["steps"]
         return Position(
             epoch=self._epoch + whole,
             batches=0 if whole else self._batches_before + batches,
-            updates=updates,
+            updates=int(self.model.optimizer.iterations),
             seconds=time.monotonic() - self._began,
         )
-
-    def _updates(self):
-        return int(self.model.optimizer.iterations)
 
     def _remove_old(self, newest):
         whole = []

@@ -83,13 +83,13 @@ def parse_training(parser, arguments, built_in, text):
 
 
 def vocabulary_size(settings):
-    """What was asked for, else 8,000; a whitespace tokenizer takes every word by default."""
-    if settings.vocabulary_size is None and settings.tokenizer != "whitespace":
+    """What was asked for, else 8,000, or all that there are of words or characters."""
+    if settings.vocabulary_size is None and settings.tokenizer not in ("whitespace", "character"):
         return 8000
     return settings.vocabulary_size
 
 
-def add_optimizer_settings(add, peak_learning_rate, warmup_updates):
+def add_optimizer_settings(add, peak_learning_rate, warmup_updates, weight_decay=0.01):
     """The flags of `make_optimizer`."""
     add(
         "--peak-learning-rate",
@@ -101,17 +101,34 @@ def add_optimizer_settings(add, peak_learning_rate, warmup_updates):
         "--warmup-updates",
         type=int,
         default=warmup_updates,
-        help="updates of linear rise; then linear fall",
+        help="updates of linear rise, before the fall",
     )
-    add("--weight-decay", type=float, default=0.01, help="of matrices, not of norms and biases")
+    add(
+        "--weight-decay",
+        type=float,
+        default=weight_decay,
+        help="of matrices, not of norms and biases",
+    )
     add("--clip-norm", type=float, default=1.0, help="largest norm of all gradients together")
 
 
-def make_optimizer(settings, model, num_batches):
-    """AdamW with warm-up and linear decay over all updates of epochs of `num_batches`."""
-    updates = min(settings.epochs * num_batches, settings.max_updates or sys.maxsize)
-    rate = LinearDecay(settings.peak_learning_rate, settings.warmup_updates, updates)
-    return adamw(model, rate, settings.weight_decay, settings.clip_norm)
+def make_optimizer(settings, model, num_batches, schedule=LinearDecay, accumulate=1, **others):
+    """AdamW with warm-up and decay over all updates of epochs of `num_batches`.
+
+    `schedule` is a function of the peak, the warm-up's updates and all updates; `accumulate` and
+    `others` are those of `adamw`.
+    """
+    updates = settings.epochs * num_batches // accumulate
+    updates = max(1, min(updates, settings.max_updates or sys.maxsize))
+    rate = schedule(settings.peak_learning_rate, settings.warmup_updates, updates)
+    return adamw(
+        model,
+        rate,
+        settings.weight_decay,
+        settings.clip_norm,
+        accumulate=accumulate,
+        **others,
+    )
 
 
 def encoder_inputs(model, token_ids, **others):

@@ -5,7 +5,8 @@ runs/NAME/
   metrics.json     what it reached
   config.json      the architecture
   model.keras      the finished model; tokenizer files lie beside it
-  checkpoints/     update-<n>.npz, written by `training.Checkpoint`
+  checkpoints/     update-<n>.npz, written by `training.Checkpoint`; update-<n>_<m>.npz where m more
+                   batches had been accumulated towards the next update
 """
 
 import json

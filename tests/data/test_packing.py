@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from keras_transformer.data import pack
+from keras_transformer.data.packing import pack_pieces
 
 
 def check(rows, lengths, row_length):
@@ -51,3 +52,13 @@ def test_equal_lengths_give_the_same_rows_again():
 def test_a_line_longer_than_a_row_is_refused():
     with pytest.raises(ValueError, match=r"at most row_length=8 tokens\. Received: 9"):
         pack([3, 9, 8], 8)
+
+
+def test_pieces_cover_every_line_and_fit_their_rows():
+    lengths = np.random.default_rng(0).integers(0, 60, 200)
+    lines = [np.zeros(n, int) for n in lengths]
+    rows = pack_pieces(lines, row_length=20, num_special=3)
+    pieces = sorted(piece for row in rows for piece in row)
+    assert pieces == [(n, i) for n, length in enumerate(lengths) for i in range(0, length, 17)]
+    used = [sum(min(lengths[n] - i, 17) + 3 for n, i in row) for row in rows]
+    assert max(used) <= 20 and sum(used) > 0.95 * 20 * len(rows)

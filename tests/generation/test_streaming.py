@@ -6,7 +6,13 @@ import tiny
 from tiny import END, START
 
 import keras_transformer as kt
-from keras_transformer.generation import BeamSearch, ForbiddenTokens, RandomSampler, Temperature
+from keras_transformer.generation import (
+    BeamSearch,
+    ForbiddenTokens,
+    MinLength,
+    RandomSampler,
+    Temperature,
+)
 from keras_transformer.generation.text_stream import TextStream
 
 NEW = 7
@@ -82,6 +88,47 @@ def test_a_stop_string_ends_its_row_and_no_other(model):
         assert pieces == 0
 
 
+@pytest.mark.parametrize("compiled", [False, True])
+def test_text_goes_on_beyond_the_context(compiled):
+    """Every leg is what a call gives for the last half of the context."""
+    model = tiny.make_talkative("decoder_only", "pre_norm_learned", max_sequence_length=6)
+    prompts = [[5, 7, 3, 9], [4, 5]]
+    expected = [list(row) for row in prompts]
+    with tiny.contextlib.nullcontext() if compiled else tiny.without_tracing():
+        for row in expected:
+            # Both rows are read anew when the longer one is full: after 3 tokens, then 4.
+            for new in (3, 4, 4):
+                known = row[-3:] if len(row) > 4 else row
+                row += tiny.greedy_by_hand(model, known, new)
+        generator = kt.Generator(model, None, max_new_tokens=11)
+        assert generator.context == 6
+        found = ["".join(row) for row in zip(*generator.stream(prompts, decode), strict=True)]
+        assert found == decode([row[len(p) :] for row, p in zip(expected, prompts, strict=True)])
+        with pytest.raises(ValueError, match=r"fit max_sequence_length=6.*length=14"):
+            generator(prompts)
+        with pytest.raises(ValueError, match=r"fit max_sequence_length=6.*length=7"):
+            next(generator.stream([[3] * 7], decode))
+
+
+def test_rules_and_scores_go_on_beyond_the_context(model):
+    """What is forbidden until a length stays so, and legs' scores are summed."""
+    with tiny.without_tracing():
+        free = kt.Generator(model, None, max_new_tokens=9, context=5)
+        [[text]], _ = free.write([[5, 7]], decode)
+        end = 3
+        rules = [MinLength(8)]
+        late = kt.Generator(model, end, max_new_tokens=9, context=5, rules=rules)
+        [[text]], [[score]] = late.write([[5, 7]], decode)
+    ids, known, total = [ord(c) - ord("a") for c in text], [5, 7], 0.0
+    assert len(ids) >= 8 and end not in ids[:8]
+    for count, token in enumerate(ids):
+        if count in (4, 8):
+            known = known[-2:]
+        total += tiny.log_probabilities(model, [known])[0, -1, token]
+        known.append(token)
+    np.testing.assert_allclose(score, total, atol=1e-4)
+
+
 def test_leaving_early_is_fine(model):
     with tiny.without_tracing():
         pieces = kt.Generator(model, None, max_new_tokens=NEW).stream(PROMPTS[:1], decode)
@@ -103,7 +150,7 @@ def utf8(rows):
 def push_all(text_stream, tokens):
     """The pieces of one row of tokens."""
     last = len(tokens) - 1
-    return [text_stream.push([t], [i == last])[0][0] for i, t in enumerate(tokens)]
+    return [text_stream.push([t], [i == last])[0] for i, t in enumerate(tokens)]
 
 
 @pytest.mark.parametrize("text", ["naïve", "日本", "a🙂b🏳️‍🌈", "\ufffd?", "plain"])
@@ -139,9 +186,8 @@ def test_a_stop_string_is_found_across_tokens_and_never_shown(size):
         )
         shown = []
         for i in range(len(chunks)):
-            [piece], [stopped] = text_stream.push([i], [i == len(chunks) - 1])
-            shown.append(piece)
-            if stopped:
+            shown += text_stream.push([i], [i == len(chunks) - 1])
+            if text_stream.over.all():
                 break
         return "".join(shown)
 

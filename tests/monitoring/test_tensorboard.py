@@ -12,6 +12,7 @@ from tensorboard.util import tensor_util
 from keras_transformer.monitoring import SampleTable, SampleTranslations, TensorBoard
 from keras_transformer.monitoring.tensorboard import table
 from keras_transformer.training import (
+    Adam,
     MaskedAccuracy,
     MaskedCrossentropy,
     PaddingFraction,
@@ -92,6 +93,23 @@ def test_curves_go_on_over_several_fits_and_a_resume(model, tmp_path):
         fit(model, [callback], initial_epoch=epoch, epochs=epoch + 1)
     fit(model, [TensorBoard(tmp_path, every=100)], initial_epoch=2, epochs=3)
     assert [step for step, _ in events(tmp_path)["train"]["loss"]] == [4, 8, 12]
+
+
+@pytest.mark.parametrize(("accumulate", "steps"), [(None, [4, 6]), (2, [2]), (3, [2])])
+def test_updates_count_and_not_the_batches_accumulated(model, tmp_path, accumulate, steps):
+    norms = []
+    read = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: norms.append(float(model.optimizer.gradient_norm))
+    )
+    model.compile(Adam(0.5, gradient_accumulation_steps=accumulate), MaskedCrossentropy())
+    model.fit(IDS[:3], IDS[:3], batch_size=1, verbose=0, callbacks=[read])
+    fit(model, [read, TensorBoard(tmp_path, every=2)], epochs=1)  # 7 batches in all
+    found = events(tmp_path)["train"]
+    assert [step for step, _ in found["learning_rate"]] == steps
+    assert found["gradient_norm"] == [
+        (step, pytest.approx(norms[step * (accumulate or 1) - 1], rel=1e-6)) for step in steps
+    ]
+    assert [step for step, _ in found["loss"]] == [*steps, 7 // (accumulate or 1)]
 
 
 def test_samples_are_the_first_few_at_each_epoch_and_show_as_they_are(model, tmp_path):

@@ -8,6 +8,7 @@ import pytest
 
 from keras_transformer.training import LogConstants, StopAfter, TargetTokens, Throughput
 from keras_transformer.training import callbacks as module
+from keras_transformer.training.optimizers import batches_done
 
 
 class Slow(keras.callbacks.Callback):
@@ -18,11 +19,12 @@ class Slow(keras.callbacks.Callback):
         time.sleep(0.1)
 
 
-def tokens_model(metrics=None):
+def tokens_model(metrics=None, accumulate=None):
     inputs = keras.Input((None,), dtype="int32")
     model = keras.Model(inputs, keras.layers.Embedding(5, 5)(inputs))
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.SGD(0.25), loss, metrics=metrics or [TargetTokens()])
+    optimizer = keras.optimizers.SGD(0.25, gradient_accumulation_steps=accumulate)
+    model.compile(optimizer, loss, metrics=metrics or [TargetTokens()])
     return model
 
 
@@ -74,11 +76,11 @@ class Clock(keras.callbacks.Callback):
         self.now += 1000.0
 
 
-@pytest.mark.parametrize("max_updates", [8, 6])
-def test_throughput_of_batches_with_a_known_number_of_tokens(monkeypatch, max_updates):
+@pytest.mark.parametrize(("max_updates", "accumulate"), [(8, None), (6, None), (2, 3)])
+def test_throughput_of_batches_with_a_known_number_of_tokens(monkeypatch, max_updates, accumulate):
     clock, ids = Clock(), np.ones((8, 3), "int32")
     monkeypatch.setattr(module, "time", clock)
-    model = tokens_model(metrics=["accuracy"])
+    model = tokens_model(metrics=["accuracy"], accumulate=accumulate)
     history = model.fit(
         ids,
         ids,
@@ -103,10 +105,12 @@ def test_constants_are_in_the_logs_of_every_epoch():
     assert [logs["padding_fraction"] for logs in seen] == [0.25, 0.25]
 
 
-@pytest.mark.parametrize("updates", [1, 4, 6])
-def test_stop_after_ends_at_exactly_that_update(updates):
+@pytest.mark.parametrize(
+    ("updates", "accumulate"), [(1, None), (4, None), (6, None), (1, 3), (2, 3), (4, 2)]
+)
+def test_stop_after_ends_at_exactly_that_update(updates, accumulate):
     ids = np.ones((8, 3), "int32")  # 4 batches an epoch
-    model = tokens_model()
+    model, batches = tokens_model(accumulate=accumulate), updates * (accumulate or 1)
     history = model.fit(
         ids,
         ids,
@@ -117,4 +121,14 @@ def test_stop_after_ends_at_exactly_that_update(updates):
         callbacks=[StopAfter(updates)],
     ).history
     assert int(model.optimizer.iterations) == updates
-    assert len(history["val_loss"]) == -(-updates // 4)
+    assert batches_done(model.optimizer) == batches
+    assert len(history["val_loss"]) == -(-batches // 4)
+
+
+def test_stop_after_goes_on_within_an_accumulation():
+    ids, model = np.ones((8, 3), "int32"), tokens_model(accumulate=3)
+    model.fit(ids, ids, batch_size=2, verbose=0)  # 4 batches: one update, and one batch more
+    model.fit(ids, ids, batch_size=2, epochs=9, verbose=0, callbacks=[StopAfter(2)])
+    assert batches_done(model.optimizer) == 6
+    with pytest.raises(ValueError, match="exceed the 2 updates already done"):
+        model.fit(ids, ids, batch_size=2, verbose=0, callbacks=[StopAfter(2)])

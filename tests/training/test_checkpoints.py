@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from keras_transformer.training import (
+    Adam,
     Checkpoint,
     Position,
     Run,
@@ -16,11 +17,13 @@ from keras_transformer.training import (
     average_checkpoints,
 )
 from keras_transformer.training.checkpoints import load_checkpoint, save_checkpoint
+from keras_transformer.training.optimizers import batches_done
 
 BATCHES = 5  # an epoch
+ACCUMULATE = 2  # an epoch's end can fall between two updates
 
 
-def make_model(seed=0):
+def make_model(seed=0, accumulate=None):
     keras.utils.set_random_seed(seed)
     inputs = keras.Input((4,))
     x = keras.layers.Dense(8, activation="relu", name="hidden")(inputs)
@@ -28,7 +31,7 @@ def make_model(seed=0):
     x = keras.layers.Dropout(0.0 if keras.backend.backend() == "torch" else 0.5)(x)
     model = keras.Model(inputs, keras.layers.Dense(1, name="output")(x))
     schedule = keras.optimizers.schedules.ExponentialDecay(0.1, 3, 0.9)
-    model.compile(keras.optimizers.Adam(schedule), "mse")
+    model.compile(Adam(schedule, gradient_accumulation_steps=accumulate), "mse")
     return model
 
 
@@ -60,15 +63,15 @@ def run(tmp_path):
 
 
 class Interrupt(keras.callbacks.Callback):
-    """Ctrl-C after an update, before or after its batch is reported, or in validation."""
+    """Ctrl-C after so many batches, before or after the last is reported, or in validation."""
 
-    def __init__(self, update, where="on_train_batch_end"):
+    def __init__(self, batches, where="on_train_batch_end"):
         super().__init__()
         setattr(self, where, self.interrupt)
-        self.update = update
+        self.batches = batches
 
     def interrupt(self, *_, **__):
-        if int(self.model.optimizer.iterations) == self.update:
+        if batches_done(self.model.optimizer) == self.batches:
             raise KeyboardInterrupt
 
 
@@ -117,14 +120,43 @@ def test_interrupted_and_resumed_equals_uninterrupted(run, uninterrupted, update
     assert [int(path.stem[7:]) for path in run.checkpoints()] == [5, 10, 15]
 
 
-def test_an_interrupted_run_averages_the_same_checkpoints(run, tmp_path):
-    other = Run.create(tmp_path / "other", {})
-    train(make_model(), 3, [Checkpoint(other)])
-    model, checkpoint = make_model(), Checkpoint(run)
+@pytest.fixture(scope="module")
+def uninterrupted_accumulation():
+    model = make_model(accumulate=ACCUMULATE)
+    train(model, epochs=3)
+    return model
+
+
+@pytest.mark.parametrize("batches", [1, 5, 6, 11])
+def test_resumed_within_an_accumulation(run, uninterrupted_accumulation, batches):
+    model, checkpoint = make_model(accumulate=ACCUMULATE), Checkpoint(run)
     with pytest.raises(KeyboardInterrupt):
-        train(model, 3, [Interrupt(7), checkpoint])
+        train(model, 3, [Interrupt(batches), checkpoint])
+    position = checkpoint.save()
+    assert (position.epoch, position.batches) == divmod(batches, BATCHES)
+    assert position.updates == batches // ACCUMULATE
+
+    resumed, checkpoint = make_model(99, ACCUMULATE), Checkpoint(run)
+    start = checkpoint.restore(resumed)
+    assert start == position == checkpoint.save()
+    train(resumed, 3, [checkpoint], start)
+    assert_same_state(resumed, uninterrupted_accumulation)
+    assert len(run.checkpoints()) == 3  # none was replaced by one from within an epoch
+    last = Checkpoint(run).restore(make_model(99, ACCUMULATE))
+    assert (last.epoch, last.batches, last.updates) == (3, 0, 7)
+
+
+@pytest.mark.parametrize(("accumulate", "batches"), [(None, 7), (5, 6)])
+def test_an_interrupted_run_averages_the_same_checkpoints(run, tmp_path, accumulate, batches):
+    other = Run.create(tmp_path / "other", {})
+    train(make_model(accumulate=accumulate), 3, [Checkpoint(other)])
+    model, checkpoint = make_model(accumulate=accumulate), Checkpoint(run)
+    with pytest.raises(KeyboardInterrupt):
+        train(model, 3, [Interrupt(batches), checkpoint])
     start = checkpoint.save()
-    assert len(run.checkpoints()) == 2  # one of them from within an epoch
+    assert checkpoint.save() == start  # and nothing new is written
+    assert len(run.checkpoints()) == 2  # the second one from within an epoch
+    assert Checkpoint(run).restore(model) == start
     train(model, 3, [checkpoint], start)
     average_checkpoints(run, model)
     expected = make_model()
@@ -133,19 +165,22 @@ def test_an_interrupted_run_averages_the_same_checkpoints(run, tmp_path):
         np.testing.assert_array_equal(ours, theirs)
 
 
-def test_interrupted_twice_within_one_epoch(run, uninterrupted):
-    for seed, update in [(0, 6), (1, 6), (2, 8)]:
-        model, checkpoint = make_model(seed), Checkpoint(run)
+@pytest.mark.parametrize("accumulate", [None, ACCUMULATE])
+def test_interrupted_twice_within_one_epoch(run, accumulate):
+    for seed, batches in [(0, 6), (1, 6), (2, 8)]:
+        model, checkpoint = make_model(seed, accumulate), Checkpoint(run)
         with pytest.raises(KeyboardInterrupt):
-            callbacks = [Interrupt(update, "on_train_batch_end"), checkpoint]
+            callbacks = [Interrupt(batches, "on_train_batch_end"), checkpoint]
             if seed == 1:  # before the resumed run has done anything
-                callbacks = [Interrupt(update, "on_train_batch_begin"), checkpoint]
+                callbacks = [Interrupt(batches, "on_train_batch_begin"), checkpoint]
             train(model, 3, callbacks, checkpoint.restore(model))
         checkpoint.save()
-    model, checkpoint = make_model(3), Checkpoint(run)
+    model, checkpoint = make_model(3, accumulate), Checkpoint(run)
     start = checkpoint.restore(model)
     assert (start.epoch, start.batches) == (1, 3)
     train(model, 3, [checkpoint], start)
+    uninterrupted = make_model(accumulate=accumulate)
+    train(uninterrupted, 3)
     assert_same_state(model, uninterrupted)
 
 

@@ -8,6 +8,7 @@ from keras import ops
 
 import keras_transformer as kt
 from keras_transformer.training import LinearDecay, adamw
+from keras_transformer.training.optimizers import batches_done
 
 RATE, DECAY = 0.1, 0.5
 
@@ -18,6 +19,10 @@ def make_model():
     x = keras.layers.LayerNormalization(name="norm")(x)
     x = keras.layers.Dense(2, name="dense")(x)
     return tiny.randomize(keras.Model(ids, x))
+
+
+def summed(labels, outputs):
+    return ops.sum(outputs, axis=(1, 2))
 
 
 def fit_without_gradient(model, optimizer, epochs=3):
@@ -101,3 +106,53 @@ def test_the_optimizer_is_saved_with_a_model(tmp_path):
         one.fit(x, y, verbose=0)
     for weight, other in zip(model.weights, again.weights, strict=True):
         np.testing.assert_allclose(tiny.numpy(weight), tiny.numpy(other), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("clip_norm", [None, 0.5])
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_the_norm_of_the_gradients_before_clipping_is_recorded(clip_norm, accumulate):
+    model = keras.Sequential([keras.Input((3,), dtype="int32"), keras.layers.Embedding(7, 4)])
+    model.compile(adamw(model, 1e-3, clip_norm=clip_norm, accumulate=accumulate), summed)
+    ids = np.array([[1, 1, 1], [1, 2, 2], [5, 5, 5]])
+    labels = np.ones((3, 3, 4))
+    model.fit(ids[:2], labels[:2], batch_size=2 // accumulate, shuffle=False, verbose=0)
+    # Of each of the 4 columns, 4 times token 1 and 2 times token 2, over 2 rows.
+    expected = (4 * (2.0**2 + 1.0**2)) ** 0.5
+    norm = model.optimizer.gradient_norm
+    assert float(norm) == pytest.approx(expected)
+    assert keras.backend.standardize_dtype(norm.dtype) == "float32"
+    model.fit(ids[2:], labels[2:], verbose=0)
+    last = (4 * 3.0**2) ** 0.5 if accumulate == 1 else expected  # no update yet
+    assert float(norm) == pytest.approx(last)
+
+
+def test_accumulated_batches_are_one_large_batch():
+    """With a schedule, clipping, decay and gradients that meet in a token."""
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(7, size=(24, 3)), tiny.random_array(24, 3, 2)
+    models = []
+    for accumulate, batch_size in ((1, 8), (2, 4)):
+        model = make_model()
+        rate = LinearDecay(0.05, 2, 9)
+        model.compile(adamw(model, rate, DECAY, clip_norm=0.3, accumulate=accumulate), "mse")
+        model.fit(x, y, batch_size=batch_size, epochs=2, shuffle=False, verbose=0)
+        assert int(model.optimizer.iterations) == 6
+        assert batches_done(model.optimizer) == 6 * accumulate
+        assert float(model.optimizer.learning_rate) == pytest.approx(float(rate(6)))
+        assert float(model.optimizer.gradient_norm) > 0.3  # clipping did something
+        models.append(model)
+    for large, several in zip(*(model.weights for model in models), strict=True):
+        np.testing.assert_allclose(
+            tiny.numpy(several), tiny.numpy(large), rtol=1e-4, atol=1e-5, err_msg=large.path
+        )
+
+
+def test_weights_stay_between_updates():
+    model = make_model()
+    model.compile(adamw(model, RATE, accumulate=3), "mse")
+    before = model.get_weights()
+    x, y = np.ones((1, 3), "int32"), np.ones((1, 3, 2))
+    for batch in (1, 2, 3):
+        model.fit(x, y, verbose=0)
+        same = all(map(np.array_equal, before, model.get_weights()))
+        assert same == (batch < 3)
