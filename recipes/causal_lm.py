@@ -49,8 +49,7 @@ BUILT_IN = {
     "preset": "gpt_micro",
     "batch_size": 16,
     "row_length": 64,
-    "epochs": 2,
-    "epoch_updates": 300,
+    "epochs": 3,
     "peak_learning_rate": 3e-3,
 }
 
@@ -63,9 +62,9 @@ def training_settings():
     add = parser.add_argument
     # Text. Without any, the built-in corpus.
     add("--text", nargs="+", help="text files, plain or gzip")
-    add("--valid-text", nargs="+", help="validation text; without it the last tenth is held out")
+    add("--valid-text", nargs="+", help="validation text; without it some is held out")
     add("--documents", action="store_true", help="every line is a text of its own")
-    add("--tokenizer", default="bpe", choices=TOKENIZERS, help="trained on the text")
+    add("--tokenizer", default="bpe", help=f"one of {', '.join(TOKENIZERS)}")
     add("--vocabulary-size", type=int, help="tokens (default 8000; all characters)")
     add("--lowercase", action="store_true", help="lower-case all text")
     # Batches.
@@ -87,11 +86,25 @@ def training_settings():
 
 def parse_training(arguments):
     settings = recipe.parse_training(training_settings(), arguments, BUILT_IN, ["text"])
-    for name in ("batch_size", "row_length", "accumulate", "epochs"):
-        if getattr(settings, name) < 1:
-            flag = f"--{name.replace('_', '-')}"
-            raise ValueError(f"Expected {flag} of at least 1. Received: {getattr(settings, name)}")
+    numbers = "batch_size", "row_length", "accumulate", "epochs", "epoch_updates", "warmup_updates"
+    check_at_least_1(settings, *numbers)
+    if settings.tokenizer not in TOKENIZERS:
+        raise ValueError(
+            f"Expected --tokenizer {', '.join(TOKENIZERS)}. Received: {settings.tokenizer}"
+        )
+    if settings.documents and settings.epoch_updates:
+        raise ValueError(
+            "--epoch-updates is for a stream: with --documents an epoch is all of them."
+        )
     return settings
+
+
+def check_at_least_1(settings, *names):
+    for name in names:
+        value = getattr(settings, name)
+        if value is not None and value < 1:
+            flag = f"--{name.replace('_', '-')}"
+            raise ValueError(f"Expected {flag} of at least 1. Received: {value}")
 
 
 # ------------------------------------------------------------------------------------------------
@@ -100,22 +113,31 @@ def parse_training(arguments):
 
 
 def read_text(settings):
-    """Training and validation text, two str."""
+    """Training and validation text, two str.
+
+    Held out is the last tenth, of documents 1,000 at random, with all that equal them.
+    """
     if settings.text:
         text = read_files(settings.text)
     else:
         import built_in_corpus
 
         pairs, *_ = built_in_corpus.split_pairs(30_000, 0, 0, seed=settings.seed)
-        text = "".join(f"{english}\n" for english, _ in pairs)
+        text = join(english for english, _ in pairs)
     if settings.valid_text:
         return text, read_files(settings.valid_text)
+    if settings.documents:
+        return map(join, recipe.hold_out(lines(text), settings.seed))
     cut = len(text) * 9 // 10
     return text[:cut], text[cut:]
 
 
 def read_files(paths):
-    return "".join(f"{line}\n" for path in paths for line in kt.text.read_lines(path))
+    return join(line for path in paths for line in kt.text.read_lines(path))
+
+
+def join(lines):
+    return "".join(f"{line}\n" for line in lines)
 
 
 def make_tokenizer(settings, text):
@@ -213,6 +235,11 @@ def cosine(peak, warmup_updates, updates):
 
 def make_model(settings, config, tokenizer, num_batches):
     model = kt.models.decoder_only(config)
+    most = settings.epochs * num_batches
+    if settings.accumulate > most:
+        raise ValueError(
+            f"Expected --accumulate up to all {most:,} batches. Received: {settings.accumulate}"
+        )
     optimizer = recipe.make_optimizer(
         settings, model, num_batches, cosine, accumulate=settings.accumulate, beta_2=0.99
     )
@@ -253,6 +280,8 @@ def train(settings):
     bits_per_nat = valid_batches.tokens / len(valid_text) / math.log(2)
 
     def add_figures(epoch, logs):
+        # Keras' own is a mean over batches, of which the last one may be padded.
+        logs["val_loss"] = math.log(logs["val_perplexity"])
         logs["val_bits_per_character"] = logs["val_loss"] * bits_per_nat
         logs["model_flops_utilization"] = logs["tokens_per_second"] * flops / peak
         logs["gradient_norm"] = float(model.optimizer.gradient_norm)
@@ -270,6 +299,7 @@ def train(settings):
     model.save(run.model_file)
     position = checkpoint.position()
     found = model.evaluate(valid_batches.dataset(), return_dict=True, verbose=0)
+    found["loss"] = math.log(found["perplexity"])
     speeds = history.get("tokens_per_second")
     speed = round(float(np.mean(speeds)), 1) if speeds else None
     run.save_metrics(
@@ -324,7 +354,7 @@ class Writer:
 
     def problem(self, prompt, keep_last=False):
         """Why a prompt cannot be continued, or None."""
-        if not prompt:
+        if not len(self.tokenizer.encode([prompt])[0]):
             return "an empty prompt"
         if unknown := self.tokenizer.unknown(prompt):
             shown = ", ".join(map(repr, unknown))
@@ -337,7 +367,10 @@ class Writer:
 
     def ids(self, prompts):
         """Prompts as the generator reads them, no longer than the context."""
-        return [self.encode(prompt)[-self.context :] for prompt in prompts]
+        first = int(self.documents)  # the start, which stays
+        room = self.context - first
+        encoded = map(self.encode, prompts)
+        return [ids[:first] + ids[first:][-room:] for ids in encoded]
 
 
 class Samples:
@@ -376,6 +409,17 @@ def rules_of(options):
     return [rule(value) for rule, value in flags if value is not None]
 
 
+def forbidden_tokens(tokenizer, words):
+    """The tokens of words, with and without a space before them."""
+    found = []
+    for word in words:
+        spellings = tokenizer.encode([word, f" {word}"])
+        if not any(len(ids) == 1 for ids in spellings):
+            raise ValueError(f"--forbid {word}: expected one token, it is {len(spellings[0])}.")
+        found += [int(ids[0]) for ids in spellings if len(ids) == 1]
+    return found
+
+
 def generate(options):
     """Continues --prompt as the tokens come, or all lines of standard input, many at a time."""
     run, model, tokenizer = recipe.load_run(options.run, "causal_lm")
@@ -384,8 +428,7 @@ def generate(options):
     sampler = RandomSampler(options.seed, options.samples) if options.temperature else "greedy"
     rules = rules_of(options)
     if options.forbid:
-        forbidden = np.concatenate(tokenizer.encode(options.forbid)).tolist()
-        rules.insert(0, ForbiddenTokens(forbidden))
+        rules.insert(0, ForbiddenTokens(forbidden_tokens(tokenizer, options.forbid)))
     generator = writer.generator(options.max_new_tokens, sampler, rules)
     if options.prompt is None:
         return continue_lines(writer, generator, options)
@@ -444,7 +487,7 @@ def parse_generate(arguments):
     add("--repetition-penalty", type=float, help="above 1 avoids what was said")
     add("--no-repeat-ngrams", type=int, help="never say so many tokens in a row twice")
     add("--min-length", type=int, help="tokens before the end may come")
-    add("--forbid", nargs="+", default=[], help="words whose tokens are never said")
+    add("--forbid", nargs="+", default=[], help="words, of one token each, never to be said")
     add("--stop", nargs="+", default=[], help="end before the first of these strings")
     add("--samples", type=int, default=1, help="texts of each prompt, with log-probabilities")
     add("--seed", type=int, help="gives the same text again")
@@ -453,6 +496,9 @@ def parse_generate(arguments):
     options = parser.parse_args(arguments)
     if options.temperature < 0:
         raise ValueError(f"Expected --temperature of at least 0. Received: {options.temperature}")
+    check_at_least_1(options, "max_new_tokens", "samples", "batch_size")
+    if not all(options.stop):
+        raise ValueError("Expected --stop strings with text.")
     if not options.temperature and options.samples > 1:
         raise ValueError("--samples of --temperature 0 would all be the same.")
     return options

@@ -10,7 +10,7 @@ from keras import ops
 from tiny import BACKEND, forward, numpy, random_ids
 
 import keras_transformer as kt
-from keras_transformer.generation.generator import split_at_memory
+from keras_transformer.generation.anatomy import split_at_memory
 
 B, T, LENGTH = 2, 7, 9
 IDS = random_ids(B, T)

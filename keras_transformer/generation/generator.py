@@ -1,16 +1,15 @@
 """Text, one token after the other, from any model made of this package's layers."""
 
-import keras
 import numpy as np
 from keras import ops
 
+from keras_transformer.generation.anatomy import cache_window, learned_length, split_at_memory
 from keras_transformer.generation.compiling import compile_for
 from keras_transformer.generation.decoding import CachedDecoding
+from keras_transformer.generation.rows import append_rows, pad_rows
 from keras_transformer.generation.samplers import GreedySampler, Sampler
 from keras_transformer.generation.text_stream import TextStream
 from keras_transformer.layers.arguments import require
-from keras_transformer.layers.causal_mask import CausalMask
-from keras_transformer.layers.positional_embedding import PositionalEmbedding
 
 
 class Generator:
@@ -258,53 +257,3 @@ class Generator:
             f"prompt and new tokens to fit max_sequence_length={self.context}",
             length=length,
         )
-
-
-def learned_length(model):
-    """Tokens of the smallest learned position table that sees new tokens, or None."""
-    tables = [layer for layer in model.operations if isinstance(layer, PositionalEmbedding)]
-    lengths = [layer.max_sequence_length for layer in tables if layer.kind == "learned"]
-    return min(lengths, default=None)
-
-
-def cache_window(model):
-    """How many tokens back the model looks at most, or None for all."""
-    masks = [layer for layer in model._flatten_layers() if isinstance(layer, CausalMask)]
-    windows = [mask.window for mask in masks]
-    return max(windows) if windows and None not in windows else None
-
-
-def split_at_memory(model):
-    """`(encoder, decoder)` of an encoder-decoder, cut at the layer `memory`; weights are shared.
-
-    The decoder takes `[source_ids, target_ids, memory]`: padding of the source hides memory.
-    """
-    source_ids, target_ids = model.inputs
-    memory = model.get_layer("memory").output
-    # Not keras.Model: it would clone nodes of the graph, and `model` could not be saved any more.
-    encoder = keras.Function(source_ids, memory, name="encoder")
-    return encoder, keras.Function([source_ids, target_ids, memory], model.output, name="decoder")
-
-
-def pad_rows(rows, pad_id):
-    """`(ids (B, T), lengths (B,))` int32 of an array padded on the right or a list of lists."""
-    if isinstance(rows, (list, tuple)):
-        lengths = np.array([len(row) for row in rows], "int32")
-        ids = np.full((len(rows), lengths.max(initial=1)), pad_id, "int32")
-        for row, length, filled in zip(rows, lengths, ids, strict=True):
-            filled[:length] = row
-        return ids, lengths
-    ids = np.asarray(rows, "int32")
-    require(ids.ndim == 2, "ids of shape (B, T)", shape=ids.shape)
-    real = np.where(ids != pad_id, np.arange(1, ids.shape[1] + 1), 0)
-    return ids, real.max(axis=1, initial=0).astype("int32")
-
-
-def append_rows(ids, lengths, sequences, pad_id):
-    """`(B, n, T + L)`: rows of `ids (B, T)` without padding, then their `sequences (B, n, L)`."""
-    batch, count, new = sequences.shape
-    rows = np.full((batch, count, ids.shape[1] + new), pad_id, "int32")
-    for row, prompt, length, sequence in zip(rows, ids, lengths, sequences, strict=True):
-        row[:, :length] = prompt[:length]
-        row[:, length : length + new] = sequence
-    return rows

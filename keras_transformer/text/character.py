@@ -35,6 +35,10 @@ class Character(Tokenizer):
         characters = sorted(most_frequent(counts, vocabulary_size, special_tokens))
         return cls(kind, lowercase, [*special_tokens, *characters], len(special_tokens) > 4)
 
+    @staticmethod
+    def _parts(line):
+        return line  # white space can be unknown too
+
     def _encode(self, lines):
         return [self._id_of[_code_points(cased(line, self.lowercase))] for line in lines]
 

@@ -98,7 +98,7 @@ class Tokenizer:
 
         Returns:
             A list of str, each part once, in the line's order: words for kind `"whitespace"`, else
-            characters (white space is left out).
+            characters (white space only where it has tokens of its own, for kind `"character"`).
 
         Example:
 

@@ -34,3 +34,8 @@ def test_white_space_begins_a_word():
     tokenizer = train_tokenizer("character", [TEXT])
     [ids] = tokenizer.encode(["ab a\nb"])
     assert tokenizer.word_starts(ids).astype(int).tolist() == [1, 0, 1, 0, 1, 0]
+
+
+def test_white_space_can_be_unknown():
+    tokenizer = train_tokenizer("character", ["a b"])
+    assert tokenizer.unknown("a\tb c\n") == ["\t", "c", "\n"]
