@@ -40,7 +40,7 @@ class CacheScope(Scope):
     Args:
         state: dict of tensors, a former `scope.state`. None starts with an empty cache.
         index: int or scalar int tensor, the slot of the first new token.
-        length: int, the number of slots. Needed when the cache is made.
+        length: int, the number of slots.
         positions: `(1|B, T)` ints, the sequence position of each new token. None means that slots
             are positions. Negative ones are padding on the left, which nobody looks at.
         key_positions: `(1|B, S)` ints, the position of each key. None means that slots are
@@ -77,6 +77,8 @@ class CacheScope(Scope):
         visible=None,
         sliding=False,
     ):
+        if length is None:
+            raise ValueError("Expected a length for the cache. Received: length=None")
         self.state = dict(state or {})
         self.index = index
         self.length = length

@@ -340,6 +340,7 @@ class Writer:
         return kt.Generator(
             self.model,
             end_id=self.tokenizer.end_id,
+            start_id=self.tokenizer.start_id,
             pad_id=self.tokenizer.pad_id,
             max_new_tokens=max_new_tokens,
             sampler=sampler,

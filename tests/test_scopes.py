@@ -227,3 +227,8 @@ def test_nothing_is_recorded_outside(models):
         pass
     models["post_norm"](IDS)
     assert scope.weights == {}
+
+
+def test_a_cache_needs_a_length():
+    with pytest.raises(ValueError, match=r"Expected a length for the cache.*length=None"):
+        kt.CacheScope()

@@ -29,7 +29,7 @@ def compile_for(model, function):
             @torch.no_grad()
             def without_gradients(*args):
                 def tensor(x):
-                    return None if x is None else torch.as_tensor(x)
+                    return None if x is None else keras.ops.convert_to_tensor(x)  # on Keras' device
 
                 return function(*keras.tree.map_structure(tensor, args))
 

@@ -24,14 +24,15 @@ class Generator:
     Args:
         model: a Functional `keras.Model` with logits as output.
         end_id: int, the token that ends a sequence. None never stops early.
-        start_id: int, the token that a decoder starts with; needed for an encoder-decoder.
+        start_id: int, the token that a decoder starts with; needed for an encoder-decoder. Of other
+            models it is the one that a prompt may begin with.
         pad_id: int, fills up rows after their end, in the input and in the output.
         max_new_tokens: int, the most tokens to generate, the end token included.
         sampler: `"greedy"`, a `RandomSampler` or a `BeamSearch`.
         rules: list of what changes the logits before the sampler sees them, in this order, such as
             `[Temperature(0.8), TopP(0.95)]`; functions `(logits (R, V), Past) -> logits`.
-        context: int, the most tokens that a decoder reads at once. None means as many as its
-            learned position table has, or no limit.
+        context: int, the most tokens that a decoder reads at once, no more than its learned
+            position table has, if any. None means as many as that, or no limit.
 
     Call arguments:
         ids: `(B, T)` ints, rows padded with `pad_id` on the right; or a list of lists of different
@@ -40,7 +41,7 @@ class Generator:
     Returns:
         int32 array: for a decoder-only model `(B, T + max_new_tokens)`, prompts with their
         continuations; for an encoder-decoder `(B, max_new_tokens)` new tokens. Rows are padded with
-        `pad_id` after `end_id`.
+        `pad_id` after `end_id`. Of several samples or hypotheses it is the best one.
 
     Raises:
         ValueError: for an encoder-decoder without `start_id`, an empty prompt, and more tokens than
@@ -85,7 +86,9 @@ class Generator:
         if any(layer.name == "memory" for layer in model.layers):
             require(start_id is not None, "a start_id for an encoder-decoder", start_id=start_id)
             self.encoder, self.decoder = split_at_memory(model)
-        self.context = context or learned_length(self.decoder if self.encoder else model)
+        require(context is None or context > 0, "context to be positive or None", context=context)
+        lengths = context, learned_length(self.decoder if self.encoder else model)
+        self.context = min((length for length in lengths if length), default=None)
         self._generate = compile_for(model, self._generate)
         self._begin = compile_for(model, self._begin)
         self._step = compile_for(model, self._step)
@@ -98,7 +101,8 @@ class Generator:
 
         Of a `BeamSearch` n is its `n_best` and a score is a log-probability over the length
         penalty; of a sampler n is its `samples` and the score is the log-probability that the
-        model gives the new tokens, whatever the rules make of it.
+        model gives the new tokens, whatever the rules make of it. Hypotheses that rules forbid come
+        only where there are not n others, with scores of minus many millions.
         """
         ids, lengths = self._prepare(ids)
         self._check_length(self.max_new_tokens + (0 if self.encoder else ids.shape[1] - 1))
@@ -113,8 +117,9 @@ class Generator:
     def stream(self, ids, decode, stop=()):
         """Generates text piece by piece: the same as a call does, shown as it comes.
 
-        A decoder-only model goes on beyond its `context`: whenever that is full, the last half of
-        it is read again as a prompt.
+        A decoder-only model goes on beyond its `context`: whenever the longest row has filled it,
+        the last half of every row is read again as a prompt, with the row's `start_id` before it if
+        there is one. Rules then know that half and what comes after.
 
         Args:
             ids: as of a call.
@@ -166,7 +171,12 @@ class Generator:
         rows = [
             [] if self.encoder else row[:n].tolist() for row, n in zip(ids, lengths, strict=True)
         ]
-        text = TextStream(decode, rows, stop)
+        # An end in a prompt, of an earlier text, would end all text for a tokenizer.
+        prompts = [
+            row[len(row) - row[::-1].index(self.end_id) :] if self.end_id in row else row
+            for row in rows
+        ]
+        text = TextStream(decode, prompts, stop)
         random = self.sampler.draw(self.max_new_tokens, len(ids))
         score, said = np.zeros(len(ids)), 0
         while True:
@@ -180,8 +190,12 @@ class Generator:
                     return
                 for row, token in zip(rows, tokens.tolist(), strict=True):
                     row.append(token)
-            kept = max(1, self.context // 2)
-            ids, lengths = pad_rows([row[-kept:] for row in rows], self.pad_id)
+            ids, lengths = pad_rows([self._last_half(row) for row in rows], self.pad_id)
+
+    def _last_half(self, row):
+        """What is read again of a row beyond the context; its start token stays."""
+        start = row[: row[0] == self.start_id]
+        return start + row[-max(1, self.context // 2 - len(start)) :]
 
     def _tokens(self, ids, lengths, random, said, text):
         """Yields `(tokens, done, score)`, each `(B,)`, for each of the random numbers.
@@ -254,6 +268,6 @@ class Generator:
     def _check_length(self, length):
         require(
             not self.context or length <= self.context,
-            f"prompt and new tokens to fit max_sequence_length={self.context}",
-            length=length,
+            f"prompt and new tokens to fit the context of {self.context}",
+            tokens=length,
         )

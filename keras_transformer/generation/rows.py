@@ -8,6 +8,9 @@ from keras_transformer.layers.arguments import require
 def pad_rows(rows, pad_id):
     """`(ids (B, T), lengths (B,))` int32 of an array padded on the right or a list of lists."""
     if isinstance(rows, (list, tuple)):
+        require(
+            all(np.ndim(row) == 1 for row in rows), "a list of rows, each a list of ids", ids=rows
+        )
         lengths = np.array([len(row) for row in rows], "int32")
         ids = np.full((len(rows), lengths.max(initial=1)), pad_id, "int32")
         for row, length, filled in zip(rows, lengths, ids, strict=True):

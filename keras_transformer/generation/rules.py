@@ -2,6 +2,8 @@
 
 A `Generator` applies its rules in order, before any sampler chooses; in a beam search the logits
 are log-probabilities, and what the rules leave of them is what hypotheses are compared by.
+`NEVER` is a very small logit: where rules forbid everything, what is said is one of the forbidden,
+so `ForbiddenTokens` and `MinLength` belong before `TopK`, `TopP` and `MinP`.
 """
 
 from typing import Any, NamedTuple

@@ -68,7 +68,7 @@ class TextStream:
         """What can be shown of the text held back and the new one."""
         text = self.held[row] + text
         found = [text.index(stop) for stop in self.stop if stop in text]
-        self.over[row] = ended or found
+        self.over[row] = bool(ended or found)
         if found:
             return text[: min(found)]
         may_grow = [n for stop in self.stop for n in range(1, len(stop)) if text.endswith(stop[:n])]

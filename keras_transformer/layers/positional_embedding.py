@@ -104,7 +104,9 @@ class PositionalEmbedding(keras.layers.Layer):
         def table(rows, name):
             # A clone: an initializer keeps the seed it drew, and both tables would begin alike.
             initializer = self.embeddings_initializer.clone()
-            return self.add_weight((rows, self.hidden_dim), initializer, name=name)
+            # Rows are cast when they are looked up, and not the whole table before.
+            shape = (rows, self.hidden_dim)
+            return self.add_weight(shape, initializer, name=name, autocast=False)
 
         self.embeddings = table(self.vocabulary_size, "embeddings")
         if self.kind == "learned":
@@ -113,14 +115,21 @@ class PositionalEmbedding(keras.layers.Layer):
 
     def call(self, token_ids, positions=None, reverse=False, training=None):
         if reverse:
-            table = compute_once(self.path, lambda: ops.transpose(self.embeddings))  # (D, V)
-            return ops.matmul(token_ids, table)  # (B, T, V)
-        x = ops.take(self.embeddings, token_ids, axis=0)  # (B, T, D)
+            return ops.matmul(token_ids, self.output_table())  # (B, T, V)
+        x = ops.cast(ops.take(self.embeddings, token_ids, axis=0), self.compute_dtype)  # (B, T, D)
         if self.scale:
             x = x * self.hidden_dim**0.5
         if self.kind is not None:
             x = x + self.embed_positions(token_ids, positions)
         return self.dropout_layer(x, training=training)
+
+    def output_table(self):
+        """The token table, `(D, V)`, prepared once where there is a cache."""
+        if self.compute_dtype == "float32":
+            return compute_once(self.path, lambda: ops.transpose(self.embeddings))
+        # TensorFlow multiplies by the table as it is faster, if only it is not cast at every step.
+        cast = compute_once(self.path, lambda: ops.cast(self.embeddings, self.compute_dtype))
+        return ops.transpose(cast)
 
     def embed_positions(self, token_ids, positions=None):
         position = query_positions(token_ids) if positions is None else positions  # (1|B, T)
@@ -132,7 +141,8 @@ class PositionalEmbedding(keras.layers.Layer):
             f"sequences of at most max_sequence_length={self.max_sequence_length} tokens",
             length=length,
         )
-        return ops.take(self.position_embeddings, ops.maximum(position, 0), axis=0)  # (1|B, T, D)
+        rows = ops.take(self.position_embeddings, ops.maximum(position, 0), axis=0)
+        return ops.cast(rows, self.compute_dtype)  # (1|B, T, D)
 
     def compute_mask(self, token_ids, previous_mask=None):
         if self.mask_zero and len(token_ids.shape) == 2:

@@ -13,7 +13,7 @@ import keras
 import sacrebleu
 import tensorflow as tf
 
-from keras_transformer.training.optimizers import batches_done
+from keras_transformer.training.optimizers import batches_done, batches_per_update
 
 
 class TensorBoard(keras.callbacks.Callback):
@@ -53,7 +53,7 @@ class TensorBoard(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         self._batches = batches_done(self.model.optimizer)
-        self._batches_an_update = self.model.optimizer.gradient_accumulation_steps or 1
+        self._batches_an_update = batches_per_update(self.model.optimizer)
 
     def on_train_batch_end(self, batch, logs=None):
         optimizer = self.model.optimizer

@@ -4,7 +4,7 @@ import time
 
 import keras
 
-from keras_transformer.training.optimizers import batches_done
+from keras_transformer.training.optimizers import batches_done, batches_per_update
 
 
 class StopAfter(keras.callbacks.Callback):
@@ -42,7 +42,7 @@ class StopAfter(keras.callbacks.Callback):
                 f"Expected `max_updates` to exceed the {updates} updates already done. "
                 f"Received: max_updates={self.max_updates}"
             )
-        batches = self.max_updates * (optimizer.gradient_accumulation_steps or 1)
+        batches = self.max_updates * batches_per_update(optimizer)
         self._batches_left = batches - batches_done(optimizer)
 
     def on_train_batch_begin(self, batch, logs=None):

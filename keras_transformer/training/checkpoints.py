@@ -8,7 +8,7 @@ import time
 import keras
 import numpy as np
 
-from keras_transformer.training.optimizers import batches_done
+from keras_transformer.training.optimizers import batches_done, batches_per_update
 from keras_transformer.training.run import Run, RunError
 
 
@@ -221,7 +221,7 @@ class Checkpoint(keras.callbacks.Callback):
         if position != self._last:
             optimizer = self.model.optimizer
             batches = batches_done(optimizer)
-            towards_next = batches % (optimizer.gradient_accumulation_steps or 1)
+            towards_next = batches % batches_per_update(optimizer)
             name = f"update-{position.updates:010d}" + f"_{towards_next:06d}" * bool(towards_next)
             path = self.run.checkpoints_folder / f"{name}.npz"
             save_checkpoint(path, self.model, position)

@@ -156,5 +156,20 @@ def batches_done(optimizer):
     >>> batches_done(model.optimizer), int(model.optimizer.iterations)
     (3, 1)
     """
+    return int(_inner(optimizer)._iterations)
+
+
+def batches_per_update(optimizer):
+    """The number of batches whose gradients make one update.
+
+    Example:
+
+    >>> batches_per_update(Adam(gradient_accumulation_steps=4)), batches_per_update(Adam())
+    (4, 1)
+    """
+    return _inner(optimizer).gradient_accumulation_steps or 1
+
+
+def _inner(optimizer):
     # A loss scale's optimiser leaves counting to the one inside it.
-    return int(getattr(optimizer, "inner_optimizer", optimizer)._iterations)
+    return getattr(optimizer, "inner_optimizer", optimizer)

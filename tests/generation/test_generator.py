@@ -219,12 +219,12 @@ def test_a_learned_table_is_used_to_its_end_and_no_further(beams):
     with tiny.without_tracing():
         generator = kt.Generator(model, None, max_new_tokens=4, sampler=sampler)
         assert generator([[3, 4, 5]]).shape == (1, 7)  # the last new token is never read
-        with pytest.raises(ValueError, match=r"fit max_sequence_length=6.*length=7"):
+        with pytest.raises(ValueError, match=r"fit the context of 6\..*tokens=7"):
             generator([[3, 4, 5, 6]])
         model = tiny.make_talkative("encoder_decoder", "pre_norm_learned", max_sequence_length=6)
         arguments = {"end_id": None, "start_id": START, "sampler": sampler}
         assert kt.Generator(model, max_new_tokens=6, **arguments)([[3, 4]]).shape == (1, 6)
-        with pytest.raises(ValueError, match=r"fit max_sequence_length=6.*length=7"):
+        with pytest.raises(ValueError, match=r"fit the context of 6\..*tokens=7"):
             kt.Generator(model, max_new_tokens=7, **arguments)([[3, 4]])
 
 
@@ -253,3 +253,13 @@ def test_errors(language_model, translator):
             generator(empty)
     with pytest.raises(ValueError, match=r"Expected ids of shape \(B, T\).*shape=\(3,\)"):
         generator(np.array([3, 4, 5]))
+    with pytest.raises(ValueError, match=r"Expected a list of rows.*ids=\[5, 7\]"):
+        generator([5, 7])
+    with pytest.raises(ValueError, match=r"Expected context to be positive or None.*context=0"):
+        kt.Generator(language_model, END, context=0)
+
+
+def test_a_context_is_never_more_than_the_learned_table():
+    model = tiny.make("decoder_only", "pre_norm_learned", max_sequence_length=6)
+    assert kt.Generator(model, END, context=20).context == 6
+    assert kt.Generator(model, END, context=4).context == 4

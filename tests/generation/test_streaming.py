@@ -104,10 +104,39 @@ def test_text_goes_on_beyond_the_context(compiled):
         assert generator.context == 6
         found = ["".join(row) for row in zip(*generator.stream(prompts, decode), strict=True)]
         assert found == decode([row[len(p) :] for row, p in zip(expected, prompts, strict=True)])
-        with pytest.raises(ValueError, match=r"fit max_sequence_length=6.*length=14"):
+        with pytest.raises(ValueError, match=r"fit the context of 6\..*tokens=14"):
             generator(prompts)
-        with pytest.raises(ValueError, match=r"fit max_sequence_length=6.*length=7"):
+        with pytest.raises(ValueError, match=r"fit the context of 6\..*tokens=7"):
             next(generator.stream([[3] * 7], decode))
+
+
+def test_the_start_token_stays_when_the_last_half_is_read_again(model):
+    prompts, expected = [[START, 5, 7], [9, 5, 7]], []
+    with tiny.without_tracing():
+        for prompt in prompts:
+            known, text = list(prompt), []
+            for new in (4, 4):
+                more = tiny.greedy_by_hand(model, known, new)
+                text, known = text + more, known + more
+                known = [START, *known[-2:]] if prompt[0] == START else known[-3:]
+            expected.append(text)
+        generator = kt.Generator(model, None, START, max_new_tokens=8, context=6)
+        found = ["".join(row) for row in zip(*generator.stream(prompts, decode), strict=True)]
+    assert found == decode(expected)
+
+
+def test_an_end_in_the_prompt_hides_nothing(model):
+    """Text after the end of another one, as a tokenizer shows it, which stops at an end."""
+
+    def until_end(rows):
+        return decode([row[: row.index(END)] if END in row else row for row in rows])
+
+    generator = kt.Generator(model, END, max_new_tokens=4)
+    with tiny.without_tracing():
+        for prompt in ([5, END], [END, 5, 7]):
+            found = "".join(piece for [piece] in generator.stream([prompt], until_end))
+            row = generator([prompt])[0, len(prompt) :].tolist()
+            assert found == until_end([row])[0] != ""
 
 
 def test_rules_and_scores_go_on_beyond_the_context(model):
