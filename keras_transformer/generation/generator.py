@@ -11,6 +11,8 @@ from keras_transformer.generation.samplers import GreedySampler, Sampler
 from keras_transformer.generation.text_stream import TextStream
 from keras_transformer.layers.arguments import require
 
+TOKENS_AT_ONCE = 4  # between two looks of a stream at its tokens: looking costs some milliseconds
+
 
 class Generator:
     """Generates with a cache of keys and values; compiled once for each shape of input.
@@ -91,7 +93,7 @@ class Generator:
         self.context = min((length for length in lengths if length), default=None)
         self._generate = compile_for(model, self._generate)
         self._begin = compile_for(model, self._begin)
-        self._step = compile_for(model, self._step)
+        self._go_on = compile_for(model, self._go_on)
 
     def __call__(self, ids):
         return self.n_best(ids)[0][:, 0]
@@ -128,9 +130,10 @@ class Generator:
             stop: list of str. A row ends before the first of them that its new text contains.
 
         Yields:
-            A list of str, what is new of each row, after every token that makes text. Characters
-            come whole, and what may yet become a stop string is held back until it does not. With
-            n samples a prompt a row of `ids` is n rows here, next to each other.
+            A list of str, what is new of each row, for every token that makes text; after the first
+            one, four tokens are made at a time. Characters come whole, and what may yet become a
+            stop string is held back until it does not. With n samples a prompt a row of `ids` is n
+            rows here, next to each other.
 
         Raises:
             ValueError: as a call; and for a `BeamSearch`, which changes its mind.
@@ -202,14 +205,24 @@ class Generator:
 
         `said` tokens of the prompts were new; rows that `text` says are over get padding.
         """
-        said = np.int32(said)
+        said, shown = np.int32(said), 0
         memory, carry = self._begin(ids, lengths, random, said)
-        for left in reversed(range(len(random))):
-            i, token, done, score, sequence, cache = carry
-            yield tuple(map(ops.convert_to_numpy, (token, done, score)))
-            if left:
-                carry = i, token, text.over, score, sequence, cache
-                carry = self._step(ids, lengths, random, said, memory, carry)
+        while True:
+            i, _, gains, sequence, cache = carry
+            tokens, scores = ops.convert_to_numpy(sequence), ops.convert_to_numpy(gains)
+            scores = scores.cumsum(axis=1)
+            while shown <= int(i):
+                yield (
+                    tokens[:, shown],
+                    text.over | (tokens[:, shown] == self.end_id),
+                    scores[:, shown],
+                )
+                shown += 1
+            if shown == len(random):
+                return
+            last = np.int32(min(shown + TOKENS_AT_ONCE, len(random)) - 1)
+            carry = i, text.over, gains, sequence, cache
+            carry = self._go_on(ids, lengths, random, said, memory, carry, last)
 
     def _prepare(self, ids):
         """`(ids, lengths)` of a call, a row for each sample."""
@@ -234,9 +247,9 @@ class Generator:
         decoding = self._decoding(ids, lengths, memory, random.shape[0], said)
         return memory, self.sampler.begin(decoding, random)
 
-    def _step(self, ids, lengths, random, said, memory, carry):
+    def _go_on(self, ids, lengths, random, said, memory, carry, last):
         decoding = self._decoding(ids, lengths, memory, random.shape[0], said)
-        return self.sampler.step(decoding, random, carry)
+        return self.sampler.go_on(decoding, random, carry, last)
 
     def _decoding(self, ids, lengths, memory, max_new_tokens=None, said=0):
         if self.encoder:

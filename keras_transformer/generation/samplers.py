@@ -9,9 +9,8 @@ from keras_transformer.layers.arguments import require
 class Sampler:
     """Generates a single continuation of every row; subclasses choose the next token.
 
-    What goes from step to step is `(i, token (B,), done (B,), score (B,), sequence (B, L), cache)`:
-    the number of the newest token, that token, which rows have ended, their log-probability, and
-    all new tokens.
+    What goes from step to step is `(i, done (B,), gains (B, L), sequence (B, L), cache)`: the
+    newest token's number, which rows have ended, the new tokens' log-probabilities, and they.
     """
 
     samples = 1  # continuations of each prompt
@@ -27,44 +26,40 @@ class Sampler:
 
     def generate(self, decoding, uniform):
         """`(sequences (B, 1, L), scores (B, 1))`: new tokens and their log-probability."""
-
-        def unfinished(i, token, done, *others):
-            return ops.logical_not(ops.all(done))
-
-        def step(*carry):
-            return self.step(decoding, uniform, carry)
-
-        *_, score, sequence, _ = ops.while_loop(
-            unfinished,
-            step,
-            self.begin(decoding, uniform),
-            maximum_iterations=decoding.max_new_tokens - 1,
-        )
-        return sequence[:, None], score[:, None]
+        carry = self.begin(decoding, uniform)
+        _, _, gains, sequence, _ = self.go_on(decoding, uniform, carry, decoding.max_new_tokens - 1)
+        return sequence[:, None], ops.sum(gains, axis=1, keepdims=True)
 
     def begin(self, decoding, uniform):
         """The first token of every row."""
         logits, cache = decoding.read_prompt()  # (B, V)
-        batch = logits.shape[0]
-        sequence = ops.full((batch, decoding.max_new_tokens), decoding.pad_id, dtype="int32")
-        start = ops.zeros((batch,), dtype="bool"), ops.zeros((batch,)), sequence
-        return self._say(
-            decoding, uniform, ops.convert_to_tensor(0, "int32"), logits, *start, cache
-        )
+        shape = logits.shape[0], decoding.max_new_tokens
+        sequence = ops.full(shape, decoding.pad_id, dtype="int32")
+        done = ops.zeros((shape[0],), dtype="bool")
+        i = ops.convert_to_tensor(0, "int32")
+        return self._say(decoding, uniform, i, logits, done, ops.zeros(shape), sequence, cache)
 
-    def step(self, decoding, uniform, carry):
-        """One more token of every row that has not ended."""
-        i, token, done, score, sequence, cache = carry
-        logits, cache = decoding.step(i, token[:, None], cache)  # (B, 1, V)
-        return self._say(decoding, uniform, i + 1, logits[:, 0], done, score, sequence, cache)
+    def go_on(self, decoding, uniform, carry, last):
+        """More tokens of the rows that have not ended, up to number `last`."""
 
-    def _say(self, decoding, uniform, i, logits, done, score, sequence, cache):
+        def unfinished(i, done, *others):
+            return ops.logical_and(i < last, ops.logical_not(ops.all(done)))
+
+        def step(i, done, gains, sequence, cache):
+            token = ops.take(sequence, i, axis=1)
+            logits, cache = decoding.step(i, token[:, None], cache)  # (B, 1, V)
+            logits = logits[:, 0]
+            return self._say(decoding, uniform, i + 1, logits, done, gains, sequence, cache)
+
+        return ops.while_loop(unfinished, step, carry)
+
+    def _say(self, decoding, uniform, i, logits, done, gains, sequence, cache):
         token = self.choose(decoding.follow_rules(logits, sequence, i), uniform[i])  # (B,)
-        score = score + ops.where(done, 0.0, log_probability(logits, token))
+        gain = ops.where(done, 0.0, log_probability(logits, token))
+        gains = ops.slice_update(gains, [0, i], gain[:, None])
         token = ops.where(done, decoding.pad_id, token)
         sequence = ops.slice_update(sequence, [0, i], token[:, None])
-        done = ops.logical_or(done, token == decoding.end_id)
-        return i, token, done, score, sequence, cache
+        return i, ops.logical_or(done, token == decoding.end_id), gains, sequence, cache
 
 
 class GreedySampler(Sampler):
@@ -78,7 +73,10 @@ class GreedySampler(Sampler):
     """
 
     def choose(self, logits, uniform):
-        return ops.cast(ops.argmax(logits, axis=-1), "int32")
+        _, best = ops.top_k(
+            logits, 1
+        )  # argmax passes over all V four more times, to tell 0 from -0
+        return ops.cast(best[:, 0], "int32")
 
 
 class RandomSampler(Sampler):
