@@ -196,14 +196,13 @@ def median_seconds(work, repeats, warm_up):
 
 
 def fit_seconds(keras, peer, model, inputs, labels, weight, steps):
-    """Median time of `fit`'s steps with the peer's own Adam, every one on this same batch."""
-    # One loss for all and no metrics (KerasHub's tasks have some by default).
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    adam = keras.optimizers.Adam
+    """Median time of `fit`'s steps on this same batch, with the peer's own loss and Adam."""
+    # No metrics: KerasHub's tasks have some by default.
+    loss, adam = keras.losses.SparseCategoricalCrossentropy(from_logits=True), keras.optimizers.Adam
     if peer.startswith("ours"):
         import keras_transformer as kt
 
-        adam = kt.training.Adam
+        loss, adam = kt.training.MaskedCrossentropy(pad_id=-1), kt.training.Adam
     model.compile(adam(1e-4), loss, weighted_metrics=None)
     seconds = []
 

@@ -378,9 +378,9 @@ class Samples:
     """What the model makes of the beginnings of validation lines: to watch in training."""
 
     def __init__(self, writer, text, seed, count=5):
-        known = [line for line in lines(text) if not writer.tokenizer.unknown(line)]
-        order = np.random.default_rng(seed).permutation(len(known))
-        starts = (" ".join(known[i].split()[:3]) for i in order)
+        whole = lines(text)
+        order = np.random.default_rng(seed).permutation(len(whole))
+        starts = (" ".join(whole[i].split()[:3]) for i in order)
         fitting = (start for start in starts if not writer.problem(start))
         self.prompts = list(itertools.islice(fitting, count))
         self.writer = writer

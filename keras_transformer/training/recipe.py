@@ -119,7 +119,7 @@ def make_optimizer(settings, model, num_batches, schedule=LinearDecay, accumulat
     `others` are those of `adamw`.
     """
     updates = settings.epochs * num_batches // accumulate
-    updates = max(1, min(updates, settings.max_updates or sys.maxsize))
+    updates = min(updates, settings.max_updates or sys.maxsize)
     rate = schedule(settings.peak_learning_rate, settings.warmup_updates, updates)
     return adamw(
         model,
@@ -263,9 +263,11 @@ def _decode(line, number):
 
 @contextlib.contextmanager
 def clear_errors(program):
-    """Turns a user's mistake into one sentence on standard error and status 1."""
+    """Turns a user's mistake into one sentence on standard error and status 1, Ctrl-C into 130."""
     try:
         yield
+    except KeyboardInterrupt:
+        sys.exit(130)
     except (ValueError, OSError) as error:
         sys.exit(f"{program}: {error}")
 

@@ -158,6 +158,9 @@ def test_mistakes_are_one_sentence_and_bugs_are_not(error):
     assert stop.value.code == "demo.py: x is bad"
     with pytest.raises(KeyError), recipe.clear_errors("demo.py"):
         raise KeyError("a bug")
+    with pytest.raises(SystemExit) as stop, recipe.clear_errors("demo.py"):
+        raise KeyboardInterrupt
+    assert stop.value.code == 130
 
 
 def test_a_run_without_its_model_is_not_over():
