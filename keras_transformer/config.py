@@ -5,6 +5,8 @@ import difflib
 import json
 
 from keras_transformer.layers.arguments import require
+from keras_transformer.layers.projection import has_bias
+from keras_transformer.layers.rotary_scaling import frequencies
 
 POSITIONS = ("sinusoidal", "learned", "rotary", None)
 
@@ -17,7 +19,8 @@ class TransformerConfig:
 
     Args:
         vocabulary_size: V, tokens in the vocabulary, padding included.
-        num_layers: blocks; as many in the encoder as in the decoder where there are both.
+        num_layers: blocks; of the encoder where there are an encoder and a decoder.
+        num_decoder_layers: blocks of an encoder-decoder's decoder. None means as many.
         num_heads: N, attention heads.
         hidden_dim: D, width of the residual stream.
         intermediate_dim: F, width inside the feed-forward networks.
@@ -29,17 +32,23 @@ class TransformerConfig:
         norm: `"layer_norm"` or `"rms_norm"`.
         layer_norm_epsilon: added to the variance in the norms.
         normalize_first: pre-norm instead of post-norm; a last norm then closes each stack.
-        use_bias: whether projections and feed-forward networks add biases.
+        use_bias: whether projections and feed-forward networks add biases; or a list with the names
+            of those that do: `"query_key_value"`, in cross-attention `"query"` and `"key_value"`,
+            `"output"`, `"expand"` and `"contract"`.
         position: `"sinusoidal"`, `"learned"`, `"rotary"` or None.
         rotary_base: the slowest wavelength of rotary positions over 2 pi.
+        rotary_scaling: how rotary positions are stretched, see `RotaryEmbedding`. None does not.
         num_key_value_heads: K, heads of keys and values; None means N.
         key_dim: H, the size of a head; None means D / N.
         window: how many tokens back a decoder's token sees, itself included; None means all.
         scale_embedding: whether token embeddings are multiplied by sqrt(D).
         tie_embeddings: whether the logits' matrix is the token table.
+        logits_bias: whether a decoder's logits have a bias (a masked language model's always do).
         num_segments: rows of the segment table (BERT's token types); 0 means none.
-        embedding_norm: whether embeddings are normalised, as in BERT.
+        embedding_norm: whether an encoder's embeddings, and those of its decoder, are normalised,
+            as in BERT and BART.
         pooler: whether an encoder-only model has BERT's pooled output.
+        pooler_activation: nonlinearity of the pooled output.
         initializer_range: standard deviation of normal initial values. None means Glorot uniform
             kernels and embeddings with D ** -0.5.
         pad_id: the padding token; None when the vocabulary has none.
@@ -58,6 +67,7 @@ class TransformerConfig:
 
     vocabulary_size: int
     num_layers: int = 6
+    num_decoder_layers: int | None = None
     num_heads: int = 8
     hidden_dim: int = 512
     intermediate_dim: int = 2048
@@ -69,17 +79,20 @@ class TransformerConfig:
     norm: str = "layer_norm"
     layer_norm_epsilon: float = 1e-5
     normalize_first: bool = False
-    use_bias: bool = True
+    use_bias: bool | list = True
     position: str | None = "sinusoidal"
     rotary_base: float = 10000.0
+    rotary_scaling: dict | None = None
     num_key_value_heads: int | None = None
     key_dim: int | None = None
     window: int | None = None
     scale_embedding: bool = True
     tie_embeddings: bool = True
+    logits_bias: bool = False
     num_segments: int = 0
     embedding_norm: bool = False
     pooler: bool = False
+    pooler_activation: str = "tanh"
     initializer_range: float | None = None
     pad_id: int | None = 0
     line_start_id: int | None = None
@@ -99,7 +112,7 @@ class TransformerConfig:
                 f"{name} to be a positive integer",
                 **{name: value},
             )
-        for name in ("key_dim", "window"):
+        for name in ("num_decoder_layers", "key_dim", "window"):
             value = getattr(self, name)
             require(
                 value is None or (isinstance(value, int) and value > 0),
@@ -112,6 +125,8 @@ class TransformerConfig:
         require(
             self.position in POSITIONS, f"position to be one of {POSITIONS}", position=self.position
         )
+        has_bias(self.use_bias, "output")  # raises for a name that no projection has
+        frequencies(self.rotary_base, 2, self.rotary_scaling)
         require(
             self.norm in ("layer_norm", "rms_norm"),
             "norm to be 'layer_norm' or 'rms_norm'",

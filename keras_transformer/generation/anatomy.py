@@ -3,14 +3,15 @@
 import keras
 
 from keras_transformer.layers.causal_mask import CausalMask
-from keras_transformer.layers.positional_embedding import PositionalEmbedding
+from keras_transformer.layers.learned_positions import LearnedPositions
 
 
 def learned_length(model):
     """Tokens of the smallest learned position table that sees new tokens, or None."""
-    tables = [layer for layer in model.operations if isinstance(layer, PositionalEmbedding)]
-    lengths = [layer.max_sequence_length for layer in tables if layer.kind == "learned"]
-    return min(lengths, default=None)
+    layers = [layer for layer in model.operations if isinstance(layer, keras.layers.Layer)]
+    parts = [part for layer in layers for part in layer._flatten_layers()]
+    tables = [part for part in parts if isinstance(part, LearnedPositions)]
+    return min((table.max_sequence_length for table in tables), default=None)
 
 
 def cache_window(model):

@@ -10,6 +10,7 @@ from keras_transformer.layers.causal_mask import CausalMask
 from keras_transformer.layers.decoder_block import DecoderBlock
 from keras_transformer.layers.encoder_block import EncoderBlock
 from keras_transformer.layers.feed_forward import FeedForward
+from keras_transformer.layers.learned_positions import LearnedPositions
 from keras_transformer.layers.masked_lm_head import MaskedLMHead
 from keras_transformer.layers.packed_lines import PackedLines
 from keras_transformer.layers.positional_embedding import PositionalEmbedding
@@ -21,6 +22,7 @@ __all__ = [
     "DecoderBlock",
     "EncoderBlock",
     "FeedForward",
+    "LearnedPositions",
     "MaskedLMHead",
     "MultiHeadCrossAttention",
     "MultiHeadSelfAttention",

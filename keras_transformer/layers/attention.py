@@ -19,6 +19,16 @@ def heads_first(x):
     return ops.transpose(x, (0, 2, 1, 3))
 
 
+def take_positions(x, positions):
+    """The tokens of `x (B, T, ...)` at `positions (B, P)`: `(B, P, ...)`; None stands for all."""
+    if positions is None:
+        return x
+    # One index into all rows: on CPUs twice as fast as an index within each.
+    first = ops.expand_dims(ops.arange(ops.shape(x)[0], dtype="int32") * ops.shape(x)[1], 1)
+    rows = ops.reshape(x, (-1, *x.shape[2:]))  # (B * T, ...)
+    return ops.take(rows, ops.cast(positions, "int32") + first, axis=0)  # (B, P, ...)
+
+
 def combine_masks(query, key, attention_mask=None, mask=None):
     """One mask `(B|1, T|1, S)`, or None, of `attention_mask (B|1, T, S)` and `mask (B, S)`."""
     batch, length, size = query.shape[0], query.shape[2], key.shape[2]
@@ -109,8 +119,8 @@ class MultiHeadAttention(keras.layers.Layer):
         )
         return self.output_projection(x)  # (B, T, D)
 
-    def compute_output_shape(self, x_shape):
-        return x_shape
+    def compute_output_shape(self, x_shape, positions_shape=None):
+        return (*(positions_shape or x_shape)[:2], x_shape[-1])
 
     def get_config(self):
         return super().get_config() | serialize_arguments(
@@ -136,16 +146,19 @@ class MultiHeadSelfAttention(MultiHeadAttention):
             ("grouped-query attention"). None means N, 1 is multi-query attention.
         rotary: a `RotaryEmbedding` applied to queries and keys, or None.
         attention_dropout: float, share of the attention weights that is dropped in training.
-        use_bias: bool, whether the projections add a bias.
+        use_bias: bool, whether the projections add a bias; or a list with the names of those that
+            do, `"query_key_value"` and `"output"`.
         kernel_initializer: initial values of the kernels.
 
     Call arguments:
         x: `(B, T, D)`.
         attention_mask: `(B|1, T, S)` bool, True where token t may look at token s. Optional.
         mask: `(B, S)` bool, False for padding. Optional; Keras' implicit mask when not given.
+        positions: `(B, P)` ints, 0 to T - 1, the tokens whose output is wanted. None means all T.
 
     Returns:
-        `(B, T, D)`. A token that may look at nothing gets the mean of all values.
+        `(B, T, D)`, or `(B, P, D)` with `positions`. A token that may look at nothing gets the
+        mean of all values.
 
     Raises:
         ValueError: when D is not a multiple of N and no `key_dim` is given, K does not divide N,
@@ -169,20 +182,22 @@ class MultiHeadSelfAttention(MultiHeadAttention):
             self, heads * self.head_dim, "query_key_value", input_shape
         )
 
-    def call(self, x, attention_mask=None, mask=None):
-        query, key, value = self.project(x)
+    def call(self, x, attention_mask=None, mask=None, positions=None):
+        query, key, value = self.project(x, positions)
         mask = get_keras_mask(x) if mask is None else mask
         key, value = with_past(self.path, key, value, axis=2)
         if mask is not None:
             (mask,) = with_past(f"{self.path}/mask", mask, axis=1)
+        if attention_mask is not None:
+            attention_mask = take_positions(attention_mask, positions)
         may_look = combine_masks(query, key, attention_mask, mask)
-        return self.attend(query, key, value, may_look)  # (B, T, D)
+        return self.attend(query, key, value, may_look)  # (B, T|P, D)
 
-    def project(self, x):
+    def project(self, x, positions=None):
         heads = self.split_heads(self.query_key_value(x))  # (B, T, N + 2K, H)
         ends = [self.num_heads, self.num_heads + self.num_key_value_heads]
         query, key, value = ops.split(heads, ends, axis=2)
-        query, key = self.rotate(query), self.rotate(key)
+        query, key = take_positions(self.rotate(query), positions), self.rotate(key)
         return heads_first(query), heads_first(key), heads_first(value)
 
 
@@ -198,7 +213,8 @@ class MultiHeadCrossAttention(MultiHeadAttention):
         num_key_value_heads: int, K, heads of keys and values. None means N.
         rotary: must be None: positions of two sequences are not comparable.
         attention_dropout: float, share of the attention weights that is dropped in training.
-        use_bias: bool, whether the projections add a bias.
+        use_bias: bool, whether the projections add a bias; or a list with the names of those that
+            do, `"query"`, `"key_value"` and `"output"`.
         kernel_initializer: initial values of the kernels.
 
     Call arguments:

@@ -75,9 +75,8 @@ class DecoderBlock(TransformerBlock):
         return self.feed_forward_step(x)  # (B, T, D)
 
     def cross_attention_step(self, x, memory, memory_mask):
-        return self._residual(
-            x, self.cross_attention, self.cross_attention_norm, memory, memory_mask=memory_mask
-        )
+        others = {"memory": memory, "memory_mask": memory_mask}
+        return self._residual(x, self.cross_attention, self.cross_attention_norm, **others)
 
     def compute_output_shape(self, x_shape, memory_shape=None):
         return x_shape

@@ -23,16 +23,19 @@ class EncoderBlock(TransformerBlock):
         gated: bool, see `FeedForward`.
         norm: `"layer_norm"` or `"rms_norm"`.
         layer_norm_epsilon: float, added to the variance in both norms.
-        use_bias: bool, whether the projections and the feed-forward network add biases.
+        use_bias: bool, whether all linear maps add a bias; or a list of the names of those that
+            do, see `MultiHeadSelfAttention` and `FeedForward`.
         kernel_initializer: initial values of the kernels.
 
     Call arguments:
         x: `(B, T, D)`.
         mask: `(B, T)` bool, False for padding. Optional; Keras' implicit mask when not given.
         attention_mask: `(B|1, T, T)` bool, True where token t may look at token s. Optional.
+        positions: `(B, P)` ints, 0 to T - 1, the tokens whose output is wanted: a last block need
+            not compute what nobody reads. None means all T.
 
     Returns:
-        `(B, T, D)`.
+        `(B, T, D)`, or `(B, P, D)` with `positions`.
 
     Raises:
         ValueError: for sizes that do not fit, see `MultiHeadSelfAttention`, or an unknown norm.
@@ -47,7 +50,12 @@ class EncoderBlock(TransformerBlock):
     True
     """
 
-    def call(self, x, mask=None, attention_mask=None):
+    def call(self, x, mask=None, attention_mask=None, positions=None):
         mask = get_keras_mask(x) if mask is None else mask
-        x = self.self_attention_step(x, attention_mask=attention_mask, mask=mask)
-        return self.feed_forward_step(x)  # (B, T, D)
+        x = self.self_attention_step(
+            x, attention_mask=attention_mask, mask=mask, positions=positions
+        )
+        return self.feed_forward_step(x)  # (B, T|P, D)
+
+    def compute_output_shape(self, x_shape, positions_shape=None):
+        return (*(positions_shape or x_shape)[:2], x_shape[-1])

@@ -57,7 +57,8 @@ class FeedForward(keras.layers.Layer):
         gated: bool, whether a second projection multiplies the activated one ("SwiGLU" with
             `activation="silu"`, "GeGLU" with `"gelu"`).
         dropout: float, share of the intermediate values that is dropped in training.
-        use_bias: bool, whether the maps add a bias.
+        use_bias: bool, whether the maps add a bias; or a list with the names of those that do,
+            `"expand"` and `"contract"`.
         kernel_initializer: initial values of the kernels.
 
     Call arguments:

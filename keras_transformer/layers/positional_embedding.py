@@ -5,6 +5,7 @@ from keras import ops
 
 from keras_transformer.layers.arguments import require, serialize_arguments
 from keras_transformer.layers.dropout import Dropout
+from keras_transformer.layers.learned_positions import LearnedPositions
 from keras_transformer.scopes import compute_once, query_positions
 
 KINDS = ("sinusoidal", "learned", None)
@@ -18,10 +19,20 @@ def sinusoids(position, hidden_dim):
     >>> sinusoids(ops.arange(2), 4).shape == (2, 4)
     True
     """
-    half = (hidden_dim + 1) // 2
-    frequency = 10000.0 ** (-ops.arange(half, dtype="float32") / max(half - 1, 1))  # (D/2,)
+    even = ops.arange(0, hidden_dim, 2, dtype="float32")
+    frequency = 10000.0 ** (-even / hidden_dim)  # (D/2,)
     angle = ops.expand_dims(ops.cast(position, "float32"), -1) * frequency  # (..., D/2)
     return ops.concatenate([ops.sin(angle), ops.cos(angle)], axis=-1)[..., :hidden_dim]  # (..., D)
+
+
+def add_sinusoids(x, positions=None):
+    """`x (B, T, D)` plus the sinusoids of its tokens' positions."""
+    position = query_positions(x) if positions is None else positions  # (1|B, T)
+    return x + ops.cast(sinusoids(position, x.shape[-1]), x.dtype)
+
+
+def add_nothing(x, positions=None):
+    return x
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -101,16 +112,22 @@ class PositionalEmbedding(keras.layers.Layer):
         self.supports_masking = True
 
     def build(self, input_shape):
-        def table(rows, name):
+        self.embeddings = self.add_weight(
+            (self.vocabulary_size, self.hidden_dim),
             # A clone: an initializer keeps the seed it drew, and both tables would begin alike.
-            initializer = self.embeddings_initializer.clone()
-            # Rows are cast when they are looked up, and not the whole table before.
-            shape = (rows, self.hidden_dim)
-            return self.add_weight(shape, initializer, name=name, autocast=False)
-
-        self.embeddings = table(self.vocabulary_size, "embeddings")
+            self.embeddings_initializer.clone(),
+            name="embeddings",
+            autocast=False,  # rows are cast when they are looked up, not the whole table before
+        )
+        self.add_positions = add_sinusoids if self.kind else add_nothing
         if self.kind == "learned":
-            self.position_embeddings = table(self.max_sequence_length, "position_embeddings")
+            self.add_positions = LearnedPositions(
+                self.max_sequence_length,
+                self.embeddings_initializer,
+                name="positions",
+                dtype=self.dtype_policy,
+            )
+            self.add_positions.build((None, None, self.hidden_dim))
         self.dropout_layer = Dropout(self.dropout, name="dropout", dtype=self.dtype_policy)
 
     def call(self, token_ids, positions=None, reverse=False, training=None):
@@ -119,9 +136,7 @@ class PositionalEmbedding(keras.layers.Layer):
         x = ops.cast(ops.take(self.embeddings, token_ids, axis=0), self.compute_dtype)  # (B, T, D)
         if self.scale:
             x = x * self.hidden_dim**0.5
-        if self.kind is not None:
-            x = x + self.embed_positions(token_ids, positions)
-        return self.dropout_layer(x, training=training)
+        return self.dropout_layer(self.add_positions(x, positions), training=training)
 
     def output_table(self):
         """The token table, `(D, V)`, prepared once where there is a cache."""
@@ -130,19 +145,6 @@ class PositionalEmbedding(keras.layers.Layer):
         # TensorFlow multiplies by the table as it is faster, if only it is not cast at every step.
         cast = compute_once(self.path, lambda: ops.cast(self.embeddings, self.compute_dtype))
         return ops.transpose(cast)
-
-    def embed_positions(self, token_ids, positions=None):
-        position = query_positions(token_ids) if positions is None else positions  # (1|B, T)
-        if self.kind == "sinusoidal":
-            return ops.cast(sinusoids(position, self.hidden_dim), self.compute_dtype)
-        length = token_ids.shape[1] if positions is None else None
-        require(
-            length is None or length <= self.max_sequence_length,
-            f"sequences of at most max_sequence_length={self.max_sequence_length} tokens",
-            length=length,
-        )
-        rows = ops.take(self.position_embeddings, ops.maximum(position, 0), axis=0)
-        return ops.cast(rows, self.compute_dtype)  # (1|B, T, D)
 
     def compute_mask(self, token_ids, previous_mask=None):
         if self.mask_zero and len(token_ids.shape) == 2:

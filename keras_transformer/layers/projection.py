@@ -3,7 +3,10 @@
 import keras
 from keras import ops
 
+from keras_transformer.layers.arguments import require
 from keras_transformer.scopes import CacheScope, compute_once
+
+NAMES = ("query_key_value", "query", "key_value", "output", "expand", "contract")
 
 
 class Projection(keras.layers.Dense):
@@ -29,7 +32,7 @@ def projection(layer, units, name, input_shape):
     """A built `Projection` with the biases, initial values and precision of `layer`."""
     dense = Projection(
         units,
-        use_bias=layer.use_bias,
+        use_bias=has_bias(layer.use_bias, name),
         # A clone: an initializer keeps the seed it drew, and would give two kernels equal values.
         kernel_initializer=layer.kernel_initializer.clone(),
         dtype=layer.dtype_policy,
@@ -37,3 +40,11 @@ def projection(layer, units, name, input_shape):
     )
     dense.build(input_shape)
     return dense
+
+
+def has_bias(use_bias, name):
+    """Whether the projection `name` has one, `use_bias` being a bool for all or a list of names."""
+    if isinstance(use_bias, bool):
+        return use_bias
+    require(set(use_bias) <= set(NAMES), f"use_bias to name some of {NAMES}", use_bias=use_bias)
+    return name in use_bias

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_transformer.layers.arguments import require, serialize_arguments
+from keras_transformer.layers.rotary_scaling import frequencies
 from keras_transformer.scopes import query_positions
 
 
@@ -16,6 +17,8 @@ class RotaryEmbedding(keras.layers.Layer):
 
     Args:
         base: number, the slowest wavelength in positions over 2 pi. 10,000 as in the paper.
+        scaling: dict, how the wavelengths are stretched for longer texts, see
+            `layers.rotary_scaling.frequencies`. None leaves them.
 
     Call arguments:
         x: `(B, T, N, H)`, H even.
@@ -24,7 +27,7 @@ class RotaryEmbedding(keras.layers.Layer):
         `(B, T, N, H)`.
 
     Raises:
-        ValueError: when H is odd.
+        ValueError: when H is odd, and for an unknown scaling.
 
     Reference:
         Su et al. 2021, "RoFormer", section 3.2.2; pairs in halves as in GPT-NeoX.
@@ -38,10 +41,11 @@ class RotaryEmbedding(keras.layers.Layer):
            [-0.3 ,  0.99,  1.38,  1.01]], dtype=float32)
     """
 
-    def __init__(self, base=10000, **kwargs):
+    def __init__(self, base=10000, scaling=None, **kwargs):
         # Queries and keys keep the precision of the layer they come from.
         super().__init__(autocast=False, **kwargs)
         self.base = base
+        self.scaling = scaling
         self.supports_masking = True
 
     def build(self, input_shape):
@@ -52,18 +56,18 @@ class RotaryEmbedding(keras.layers.Layer):
         )
 
     def call(self, x):
-        half = x.shape[-1] // 2
-        frequency = self.base ** (-ops.arange(half, dtype="float32") / half)  # (H/2,)
+        frequency, amplitude = frequencies(self.base, x.shape[-1], self.scaling)  # (H/2,)
         position = ops.cast(query_positions(x), "float32")  # (1|B, T)
         angle = ops.reshape(position, (*ops.shape(position), 1, 1)) * frequency  # (1|B, T, 1, H/2)
-        cos, sin = ops.cast(ops.cos(angle), x.dtype), ops.cast(ops.sin(angle), x.dtype)
+        cos = ops.cast(ops.cos(angle) * amplitude, x.dtype)
+        sin = ops.cast(ops.sin(angle) * amplitude, x.dtype)
         first, second = ops.split(x, 2, axis=-1)  # (B, T, N, H/2)
         return ops.concatenate(
             [first * cos - second * sin, second * cos + first * sin], axis=-1
         )  # (B, T, N, H)
 
     def get_config(self):
-        return super().get_config() | serialize_arguments(self, "base")
+        return super().get_config() | serialize_arguments(self, "base", "scaling")
 
 
 def rotary_embedding(argument):

@@ -3,7 +3,7 @@
 import keras
 
 from keras_transformer.layers.arguments import require, serialize_arguments
-from keras_transformer.layers.attention import MultiHeadSelfAttention
+from keras_transformer.layers.attention import MultiHeadSelfAttention, take_positions
 from keras_transformer.layers.dropout import Dropout
 from keras_transformer.layers.feed_forward import FeedForward, activation_function
 from keras_transformer.layers.layer_normalization import LayerNormalization
@@ -83,17 +83,22 @@ class TransformerBlock(keras.layers.Layer):
         ):
             sublayer.build(input_shape)
 
-    def self_attention_step(self, x, **masks):
-        return self._residual(x, self.self_attention, self.self_attention_norm, **masks)
+    def self_attention_step(self, x, positions=None, **masks):
+        def select(x):
+            return take_positions(x, positions)
+
+        return self._residual(
+            x, self.self_attention, self.self_attention_norm, select, positions=positions, **masks
+        )
 
     def feed_forward_step(self, x):
         return self._residual(x, self.feed_forward, self.feed_forward_norm)
 
-    def _residual(self, x, layer, norm, *memory, **masks):
+    def _residual(self, x, layer, norm, select=lambda x: x, **others):
         def sublayer(x):
-            return layer(x, *memory, **masks)
+            return layer(x, **others)
 
-        return residual(x, sublayer, norm, self.dropout_layer, self.normalize_first)
+        return residual(x, sublayer, norm, self.dropout_layer, self.normalize_first, select)
 
     def _attention_arguments(self, name):
         return {

@@ -29,10 +29,11 @@ def decoder_only(config):
     token_ids = parts.token_ids_input("token_ids")  # (B, T)
     mask = parts.not_padding(token_ids, config.pad_id)  # (B, T)
     positions, attention_mask = parts.packed_lines(config, token_ids)
-    embedding = parts.token_embedding(config)
+    embedding = parts.token_embedding(config, config.dropout)
     x = embedding(token_ids, positions=positions)  # (B, T, D)
     for i in range(config.num_layers):
         block = parts.block(DecoderBlock, config, f"decoder_block_{i}", window=config.window)
         x = block(x, mask=mask, attention_mask=attention_mask)
     x = parts.close_stack(config, x, "decoder_norm")
-    return keras.Model(token_ids, parts.logits(config, x, embedding), name="decoder_only")
+    logits = parts.logits(config, x, embedding, config.logits_bias)  # (B, T, V)
+    return keras.Model(token_ids, logits, name="decoder_only")

@@ -10,7 +10,8 @@ def encoder_decoder(config):
     """A sequence-to-sequence model: `source_ids (B, S), target_ids (B, T) -> logits (B, T, V)`.
 
     One token table serves the source, the target and, if tied, the logits. `target_ids` begins
-    with the start token, and position t predicts token t + 1.
+    with the start token, and position t predicts token t + 1. Rows of both are padded on the right.
+    Learned positions are the encoder's and the decoder's own.
 
     Args:
         config: `TransformerConfig`.
@@ -33,11 +34,13 @@ def encoder_decoder(config):
     source_ids = parts.token_ids_input("source_ids")  # (B, S)
     target_ids = parts.token_ids_input("target_ids")  # (B, T)
     source_mask = parts.not_padding(source_ids, config.pad_id)  # (B, S)
-    embedding = parts.token_embedding(config)
-    memory = encode(config, embedding(source_ids), source_mask)  # (B, S, D)
-    target_mask = parts.not_padding(target_ids, config.pad_id)  # (B, T)
-    x = decode(config, embedding(target_ids), memory, target_mask, source_mask)  # (B, T, D)
-    logits = parts.logits(config, x, embedding)  # (B, T, V)
+    embedding = parts.token_embedding(config, dropout=0.0, kinds=("sinusoidal",))
+    x = parts.embed(config, embedding, source_ids, "encoder")  # (B, S, D)
+    memory = encode(config, x, source_mask)  # (B, S, D)
+    # Padding of the target comes last, where no token sees it: it needs no mask.
+    x = parts.embed(config, embedding, target_ids, "decoder")  # (B, T, D)
+    x = decode(config, x, memory, source_mask)  # (B, T, D)
+    logits = parts.logits(config, x, embedding, config.logits_bias)  # (B, T, V)
     return keras.Model([source_ids, target_ids], logits, name="encoder_decoder")
 
 
@@ -48,11 +51,10 @@ def encode(config, x, mask):
     return keras.layers.Identity(name="memory")(parts.close_stack(config, x, "encoder_norm"))
 
 
-def decode(config, x, memory, mask, memory_mask):
+def decode(config, x, memory, memory_mask):
     """The decoder's blocks, `(B, T, D) -> (B, T, D)`."""
-    for i in range(config.num_layers):
-        decoder_block = parts.block(
-            DecoderBlock, config, f"decoder_block_{i}", window=config.window
-        )
-        x = decoder_block(x, memory, mask=mask, memory_mask=memory_mask)
+    for i in range(config.num_decoder_layers or config.num_layers):
+        name = f"decoder_block_{i}"
+        decoder_block = parts.block(DecoderBlock, config, name, window=config.window)
+        x = decoder_block(x, memory, memory_mask=memory_mask)
     return parts.close_stack(config, x, "decoder_norm")

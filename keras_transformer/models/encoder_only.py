@@ -1,8 +1,9 @@
 """An encoder alone: BERT and its relatives, with the heads that go on top."""
 
 import keras
+from keras import ops
 
-from keras_transformer.layers import Bias, EncoderBlock, MaskedLMHead
+from keras_transformer.layers import EncoderBlock, MaskedLMHead
 from keras_transformer.layers.arguments import require
 from keras_transformer.layers.dropout import Dropout
 from keras_transformer.models import parts
@@ -31,8 +32,9 @@ def encoder_only(config):
     >>> kt.models.encoder_only(config).output_shape
     (None, None, 8)
     """
-    inputs, x, _ = encode(config)  # (B, T, D)
-    outputs = [x, pool(config, x)] if config.pooler else x
+    inputs = encoder_inputs(config)
+    x, _ = encode(config, inputs)  # (B, T, D)
+    outputs = [x, pool(config, x[:, 0])] if config.pooler else x
     return keras.Model(list(inputs.values()), outputs, name="encoder_only")
 
 
@@ -70,8 +72,14 @@ def masked_language_model(config, next_sentence=False):
         pooler=config.pooler,
         num_segments=config.num_segments,
     )
-    inputs, x, embedding = encode(config)  # (B, T, D)
-    inputs["masked_positions"] = parts.token_ids_input("masked_positions")  # (B, P)
+    inputs = encoder_inputs(config)
+    masked_positions = parts.token_ids_input("masked_positions")  # (B, P)
+    positions = masked_positions
+    if next_sentence:
+        positions = ops.concatenate([first_position(inputs), positions], axis=1)  # (B, 1 + P)
+    x, embedding = encode(config, inputs, positions)
+    pooled = pool(config, x[:, 0]) if next_sentence else None  # (B, D)
+    x = x[:, 1:] if next_sentence else x  # (B, P, D)
     head = MaskedLMHead(
         config.activation,
         config.norm,
@@ -79,12 +87,10 @@ def masked_language_model(config, next_sentence=False):
         parts.initializer(config) or "glorot_uniform",
         name="masked_lm_head",
     )
-    guesses = head(x, inputs["masked_positions"])  # (B, P, D)
-    logits = Bias(name="logits")(parts.logits(config, guesses, embedding, "tokens"))  # (B, P, V)
-    outputs = logits
+    outputs = logits = parts.logits(config, head(x), embedding, bias=True)  # (B, P, V)
     if next_sentence:
-        outputs = [logits, keras.layers.Dense(2, name="next_sentence")(pool(config, x))]
-    return keras.Model(list(inputs.values()), outputs, name="masked_language_model")
+        outputs = [logits, keras.layers.Dense(2, name="next_sentence")(pooled)]
+    return keras.Model([*inputs.values(), masked_positions], outputs, name="masked_language_model")
 
 
 def sequence_classifier(config, num_classes, pooling="first"):
@@ -116,12 +122,14 @@ def sequence_classifier(config, num_classes, pooling="first"):
     """
     require(num_classes > 1, "num_classes to be at least 2", num_classes=num_classes)
     require(pooling in POOLINGS, f"pooling to be one of {POOLINGS}", pooling=pooling)
-    inputs, x, _ = encode(config)  # (B, T, D)
+    inputs = encoder_inputs(config)
     if pooling == "mean":
+        x, _ = encode(config, inputs)  # (B, T, D)
         mask = parts.not_padding(inputs["token_ids"], config.pad_id)
         x = keras.layers.GlobalAveragePooling1D(name="mean")(x, mask=mask)  # (B, D)
     else:
-        x = pool(config, x) if config.pooler else x[:, 0]  # (B, D)
+        x, _ = encode(config, inputs, first_position(inputs))  # (B, 1, D)
+        x = pool(config, x[:, 0]) if config.pooler else x[:, 0]  # (B, D)
     x = Dropout(config.dropout, name="pooled_dropout")(x)
     classify = keras.layers.Dense(
         num_classes, kernel_initializer=parts.initializer(config) or "glorot_uniform", name="logits"
@@ -129,49 +137,57 @@ def sequence_classifier(config, num_classes, pooling="first"):
     return keras.Model(list(inputs.values()), classify(x), name="sequence_classifier")
 
 
-def encode(config):
-    """The inputs by name, the sequence output `(B, T, D)` and the embedding layer."""
-    inputs = {"token_ids": parts.token_ids_input("token_ids")}  # (B, T)
+def encoder_inputs(config):
+    """The inputs by name, each `(B, T)`."""
+    names = ("token_ids", "segment_ids") if config.num_segments else ("token_ids",)
+    return {name: parts.token_ids_input(name) for name in names}
+
+
+def first_position(inputs):
+    """`(B, 1)`, the position of each row's first token."""
+    return ops.zeros_like(inputs["token_ids"][:, :1])
+
+
+def encode(config, inputs, wanted=None):
+    """The sequence output `(B, T, D)`, or at the positions `wanted (B, P)`, and the embedding.
+
+    The last block computes what is wanted and nothing else.
+    """
     mask = parts.not_padding(inputs["token_ids"], config.pad_id)  # (B, T)
     positions, attention_mask = parts.packed_lines(config, inputs["token_ids"])
     x, embedding = embed(config, inputs, positions)  # (B, T, D)
     for i in range(config.num_layers):
         block = parts.block(EncoderBlock, config, f"encoder_block_{i}")
-        x = block(x, mask=mask, attention_mask=attention_mask)
+        is_last = i == config.num_layers - 1
+        positions = wanted if is_last else None
+        x = block(x, mask=mask, attention_mask=attention_mask, positions=positions)
     x = parts.close_stack(config, x, "encoder_norm")
-    return inputs, keras.layers.Identity(name="sequence_output")(x), embedding
+    return keras.layers.Identity(name="sequence_output")(x), embedding
 
 
 def embed(config, inputs, positions):
-    """Tokens, positions and segments, `(B, T, D)`, and the token table's layer.
-
-    Adds the segments' input to `inputs`.
-    """
-    dropout = 0.0 if config.embedding_norm or config.num_segments else None
-    embedding = parts.token_embedding(config, dropout=dropout)
+    """Tokens, positions and segments, `(B, T, D)`, and the token table's layer."""
+    embedding = parts.token_embedding(config, dropout=0.0)
     x = embedding(inputs["token_ids"], positions=positions)  # (B, T, D)
     if config.num_segments:
-        inputs["segment_ids"] = parts.token_ids_input("segment_ids")  # (B, T)
         segments = keras.layers.Embedding(
             config.num_segments, config.hidden_dim, name="segment_embedding"
         )
         x = x + segments(inputs["segment_ids"])
     if config.embedding_norm:
         x = parts.norm(config, "embedding_norm")(x)
-    if dropout is not None:
-        x = Dropout(config.dropout, name="embedding_dropout")(x)
-    return x, embedding
+    return Dropout(config.dropout, name="embedding_dropout")(x), embedding
 
 
 def pool(config, x):
-    """BERT's pooled output `(B, D)` of the sequence output `x (B, T, D)`."""
+    """BERT's pooled output `(B, D)` of the first token's output `x (B, D)`."""
     pooler = keras.layers.Dense(
         config.hidden_dim,
-        activation="tanh",
+        activation=config.pooler_activation,
         kernel_initializer=parts.initializer(config) or "glorot_uniform",
         name="pooled_output",
     )
-    return pooler(x[:, 0])
+    return pooler(x)
 
 
 def copy_weights(source, target):

@@ -3,7 +3,14 @@
 import keras
 from keras import ops
 
-from keras_transformer.layers import PackedLines, PositionalEmbedding, RotaryEmbedding
+from keras_transformer.layers import (
+    Bias,
+    LearnedPositions,
+    PackedLines,
+    PositionalEmbedding,
+    RotaryEmbedding,
+)
+from keras_transformer.layers.dropout import Dropout
 from keras_transformer.layers.transformer_block import normalization
 
 
@@ -24,18 +31,29 @@ def packed_lines(config, token_ids):
     return PackedLines(config.line_start_id, name="packed_lines")(token_ids)
 
 
-def token_embedding(config, name="embedding", dropout=None):
-    """The token table with its positions."""
+def token_embedding(config, dropout, kinds=("sinusoidal", "learned")):
+    """The token table, with positions if the config's are one of the `kinds`."""
     return PositionalEmbedding(
         config.vocabulary_size,
         config.hidden_dim,
         config.max_sequence_length,
-        kind=None if config.position == "rotary" else config.position,
+        kind=config.position if config.position in kinds else None,
         scale=config.scale_embedding,
-        dropout=config.dropout if dropout is None else dropout,
+        dropout=dropout,
         embeddings_initializer=initializer(config),
-        name=name,
+        name="embedding",
     )
+
+
+def embed(config, embedding, token_ids, side):
+    """`(B, T, D)` of the encoder's or the decoder's `token_ids (B, T)`; `side` names which."""
+    x = embedding(token_ids)
+    if config.position == "learned":
+        initial = initializer(config) or "uniform"
+        x = LearnedPositions(config.max_sequence_length, initial, name=f"{side}_positions")(x)
+    if config.embedding_norm:
+        x = norm(config, f"{side}_embedding_norm")(x)
+    return Dropout(config.dropout, name=f"{side}_embedding_dropout")(x)
 
 
 def block(block_class, config, name, **kwargs):
@@ -48,7 +66,7 @@ def block(block_class, config, name, **kwargs):
         normalize_first=config.normalize_first,
         num_key_value_heads=config.num_key_value_heads,
         key_dim=config.key_dim,
-        rotary=RotaryEmbedding(config.rotary_base, name="rotary")
+        rotary=RotaryEmbedding(config.rotary_base, config.rotary_scaling, name="rotary")
         if config.position == "rotary"
         else None,
         attention_dropout=config.attention_dropout,
@@ -72,16 +90,18 @@ def close_stack(config, x, name):
     return norm(config, name)(x) if config.normalize_first else x
 
 
-def logits(config, x, embedding, name="logits"):
+def logits(config, x, embedding, bias):
     """`(B, T, V)` from `x (B, T, D)`: by the token table, or by a matrix of their own."""
     if config.tie_embeddings:
-        return keras.layers.Identity(name=name)(embedding(x, reverse=True))
-    return keras.layers.Dense(
-        config.vocabulary_size,
-        use_bias=False,
-        kernel_initializer=initializer(config) or "glorot_uniform",
-        name=name,
-    )(x)
+        x = embedding(x, reverse=True)
+    else:
+        x = keras.layers.Dense(
+            config.vocabulary_size,
+            use_bias=False,
+            kernel_initializer=initializer(config) or "glorot_uniform",
+            name="logits_projection",
+        )(x)
+    return (Bias if bias else keras.layers.Identity)(name="logits")(x)
 
 
 def initializer(config):

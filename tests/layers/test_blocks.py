@@ -85,12 +85,32 @@ def test_without_biases_only_norms_have_vectors():
     }
 
 
+def test_biases_by_name():
+    layer = block(kt.EncoderBlock, X, use_bias=["query_key_value", "contract"], norm="rms_norm")
+    biases = [v.path.split("/", 1)[1] for v in layer.weights if v.name == "bias"]
+    assert biases == ["self_attention/query_key_value/bias", "feed_forward/contract/bias"]
+    with pytest.raises(ValueError, match="use_bias to name some of .*'value'"):
+        block(kt.EncoderBlock, X, use_bias=["value"])
+
+
 def test_kernels_of_one_shape_do_not_start_equal():
     layer = kt.EncoderBlock(2, 8, gated=False, kernel_initializer="glorot_uniform")
     layer.build((B, T, D))
     kernels = [numpy(w) for w in layer.weights if w.shape == (D, D)]
     assert len(kernels) == 3
     assert not np.allclose(kernels[0], kernels[1]) and not np.allclose(kernels[1], kernels[2])
+
+
+@pytest.mark.parametrize("normalize_first", [True, False])
+@pytest.mark.parametrize(
+    "masks", [{}, {"mask": MASK, "attention_mask": np.tril(np.ones((1, T, T), bool))}]
+)
+def test_an_encoder_computes_wanted_positions_as_if_it_computed_all(normalize_first, masks):
+    rotary = kt.RotaryEmbedding()
+    layer = block(kt.EncoderBlock, X, normalize_first=normalize_first, rotary=rotary)
+    wanted = np.array([[4, 0], [2, 2]])
+    expected = np.take_along_axis(numpy(layer(X, **masks)), wanted[..., None], axis=1)
+    np.testing.assert_allclose(numpy(layer(X, **masks, positions=wanted)), expected, atol=1e-6)
 
 
 def test_an_encoder_without_positions_is_permutation_equivariant():

@@ -22,7 +22,7 @@ MASK = np.array([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]], bool)
 MEMORY_MASK = np.arange(S) < np.array([[S], [3]])
 MAY_LOOK = np.tril(np.ones((1, T, T), bool))
 
-MASKED_POSITIONS = np.array([[4, 0, 2], [1, 1, 0]], "int32")
+POSITIONS = np.array([[4, 0, 2], [1, 1, 0]], "int32")
 
 # name: (layer class, constructor arguments, call arguments)
 IDS = {"token_ids": random_ids(B, T)}
@@ -64,8 +64,13 @@ CASES = {
         {"vocabulary_size": V, "hidden_dim": D},
         {**IDS, "positions": np.array([[0, 1, 0, 1, 2], [0, 0, 1, 2, 600]], "int32")},
     ),
+    "learned_positions": (
+        kt.layers.LearnedPositions,
+        {"max_sequence_length": T, "embeddings_initializer": "he_normal"},
+        {"x": X},
+    ),
     "bias": (kt.layers.Bias, {}, {"x": X}),
-    "masked_lm_head": (kt.layers.MaskedLMHead, {}, {"x": X, "masked_positions": MASKED_POSITIONS}),
+    "masked_lm_head": (kt.layers.MaskedLMHead, {}, {"x": X}),
     "other_masked_lm_head": (
         kt.layers.MaskedLMHead,
         {
@@ -74,16 +79,20 @@ CASES = {
             "layer_norm_epsilon": 1e-3,
             "kernel_initializer": "he_normal",
         },
-        {"x": X, "masked_positions": MASKED_POSITIONS},
+        {"x": X},
     ),
-    "rotary": (kt.RotaryEmbedding, {"base": 500.0}, {"x": random_array(B, T, 3, 4)}),
+    "rotary": (
+        kt.RotaryEmbedding,
+        {"base": 500.0, "scaling": {"rope_type": "linear", "factor": 2.0}},
+        {"x": random_array(B, T, 3, 4)},
+    ),
     "causal_mask": (kt.CausalMask, {"window": 2}, {"x": X}),
     "causal_mask_with_mask": (kt.CausalMask, {}, {"x": X, "mask": MASK}),
     "self_attention": (kt.MultiHeadSelfAttention, {"num_heads": 2}, {"x": X}),
     "grouped_self_attention": (
         kt.MultiHeadSelfAttention,
         {**GROUPED, "rotary": kt.RotaryEmbedding(500.0), "attention_dropout": 0.1},
-        {"x": X, "attention_mask": MAY_LOOK, "mask": MASK},
+        {"x": X, "attention_mask": MAY_LOOK, "mask": MASK, "positions": POSITIONS},
     ),
     "cross_attention": (kt.MultiHeadCrossAttention, {"num_heads": 2}, {"x": X, "memory": MEMORY}),
     "grouped_cross_attention": (
@@ -97,11 +106,20 @@ CASES = {
         {"intermediate_dim": 16, "gated": True, "activation": "gelu_tanh", "use_bias": False},
         {"x": X},
     ),
-    "encoder_block": (kt.EncoderBlock, BLOCK, {"x": X}),
+    "encoder_block": (
+        kt.EncoderBlock,
+        {**BLOCK, "use_bias": ["query_key_value", "contract"]},
+        {"x": X},
+    ),
     "llama_encoder_block": (
         kt.EncoderBlock,
         {**BLOCK, **GROUPED, **LLAMA, "rotary": kt.RotaryEmbedding()},
         {"x": X, "mask": MASK},
+    ),
+    "encoder_block_at_positions": (
+        kt.EncoderBlock,
+        BLOCK,
+        {"x": X, "attention_mask": MAY_LOOK, "positions": POSITIONS},
     ),
     "decoder_block": (
         kt.DecoderBlock,

@@ -1,0 +1,73 @@
+"""A trained vector for every position."""
+
+import keras
+from keras import ops
+
+from keras_transformer.layers.arguments import require, serialize_arguments
+from keras_transformer.scopes import query_positions
+
+
+@keras.saving.register_keras_serializable(package="keras_transformer")
+class LearnedPositions(keras.layers.Layer):
+    """Adds to each token the row of a trained table that belongs to its position.
+
+    `PositionalEmbedding` has one of these where its kind is `"learned"`; alone it serves models
+    whose encoder and decoder share a token table, but not their positions, such as BART.
+
+    Args:
+        max_sequence_length: int, the rows of the table.
+        embeddings_initializer: initial values of the table.
+
+    Call arguments:
+        x: `(B, T, D)`.
+        positions: `(B, T)` ints, the position of each token. None counts from 0.
+
+    Returns:
+        `(B, T, D)`.
+
+    Raises:
+        ValueError: when there are no rows, and for a sequence that is longer than the table.
+
+    Reference:
+        Gehring et al. 2017, "Convolutional Sequence to Sequence Learning", section 3.1.
+
+    Example:
+
+    >>> import numpy as np
+    >>> LearnedPositions(max_sequence_length=8)(np.ones((2, 3, 4))).shape == (2, 3, 4)
+    True
+    """
+
+    def __init__(self, max_sequence_length, embeddings_initializer="uniform", **kwargs):
+        super().__init__(**kwargs)
+        require(max_sequence_length > 0, "positive sizes", max_sequence_length=max_sequence_length)
+        self.max_sequence_length = max_sequence_length
+        self.embeddings_initializer = keras.initializers.get(embeddings_initializer)
+        self.supports_masking = True
+
+    def build(self, input_shape):
+        self.embeddings = self.add_weight(
+            (self.max_sequence_length, input_shape[-1]),
+            self.embeddings_initializer.clone(),  # a new seed
+            name="embeddings",
+            autocast=False,  # rows are cast when they are looked up, not the whole table before
+        )
+
+    def call(self, x, positions=None):
+        length = x.shape[1] if positions is None else None
+        require(
+            length is None or length <= self.max_sequence_length,
+            f"sequences of at most max_sequence_length={self.max_sequence_length} tokens",
+            length=length,
+        )
+        position = query_positions(x) if positions is None else positions  # (1|B, T)
+        rows = ops.take(self.embeddings, ops.maximum(position, 0), axis=0)  # (1|B, T, D)
+        return x + ops.cast(rows, x.dtype)
+
+    def compute_output_shape(self, x_shape, positions_shape=None):
+        return x_shape
+
+    def get_config(self):
+        return super().get_config() | serialize_arguments(
+            self, "max_sequence_length", "embeddings_initializer"
+        )
