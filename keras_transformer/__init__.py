@@ -31,7 +31,16 @@ __all__ = [
     "TransformerConfig",
 ]
 
-_SUBPACKAGES = ("data", "generation", "layers", "models", "monitoring", "text", "training")
+_SUBPACKAGES = (
+    "data",
+    "generation",
+    "layers",
+    "models",
+    "monitoring",
+    "text",
+    "training",
+    "zoo",
+)
 
 
 def __getattr__(name):

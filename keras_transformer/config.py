@@ -49,8 +49,9 @@ class TransformerConfig:
             as in BERT and BART.
         pooler: whether an encoder-only model has BERT's pooled output.
         pooler_activation: nonlinearity of the pooled output.
-        initializer_range: standard deviation of normal initial values. None means Glorot uniform
-            kernels and embeddings with D ** -0.5.
+        initializer_range: standard deviation of normal initial values. 0 means zeros, which cost
+            nothing where weights are loaded; None Glorot uniform kernels and embeddings with
+            D ** -0.5.
         pad_id: the padding token; None when the vocabulary has none.
         line_start_id: the token that begins a line, where one row may hold several: attention then
             stays inside a line, and positions restart with it. None means that a row is one line.

@@ -8,8 +8,10 @@ from keras_transformer.models.encoder_only import (
     masked_language_model,
     sequence_classifier,
 )
+from keras_transformer.models.inspection import config_of
 
 __all__ = [
+    "config_of",
     "copy_weights",
     "decoder_only",
     "encoder_decoder",

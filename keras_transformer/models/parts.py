@@ -107,4 +107,6 @@ def logits(config, x, embedding, bias):
 def initializer(config):
     """Initial values of the kernels and tables; None leaves the layers theirs."""
     deviation = config.initializer_range
+    if deviation == 0:
+        return keras.initializers.Zeros()
     return None if deviation is None else keras.initializers.RandomNormal(stddev=deviation)

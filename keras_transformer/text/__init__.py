@@ -7,6 +7,7 @@ from keras_transformer.text.corpus import (
     read_parallel,
     read_table,
 )
+from keras_transformer.text.published import load_published
 from keras_transformer.text.tokenizer import Tokenizer
 from keras_transformer.text.tokenizers import (
     KINDS,
@@ -19,6 +20,7 @@ __all__ = [
     "KINDS",
     "TextError",
     "Tokenizer",
+    "load_published",
     "load_tokenizer",
     "load_vocabulary",
     "read_lines",

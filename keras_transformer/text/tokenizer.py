@@ -136,6 +136,9 @@ class Tokenizer:
             "mask": self.mask_id is not None,
         }
         (folder / "tokenizer.json").write_text(json.dumps(settings, indent=2) + "\n")
+        self._write(folder)
+
+    def _write(self, folder):
         (folder / self.file).write_bytes(self._file_bytes())
 
     def _ordinary(self, ids):

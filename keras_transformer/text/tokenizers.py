@@ -14,6 +14,7 @@ from pathlib import Path
 from keras_transformer.text.byte_pair import BytePair
 from keras_transformer.text.character import Character
 from keras_transformer.text.corpus import TextError, read_lines
+from keras_transformer.text.published import Published, load_published
 from keras_transformer.text.sentence_piece import SentencePiece
 from keras_transformer.text.whitespace import Whitespace
 from keras_transformer.text.word_piece import Bert, WordPiece
@@ -142,6 +143,8 @@ def load_tokenizer(folder):
     try:
         settings = json.loads(path.read_text())
         kind, lowercase = settings["kind"], settings["lowercase"]
+        if kind == "published":
+            return load_published(path.with_name(Published.file))
         cls = KINDS[kind]
         # Tokenizers were saved without a mask before there was one.
         mask = settings.get("mask", False)

@@ -1,0 +1,122 @@
+"""BERT: Devlin et al. 2019."""
+
+from keras_transformer.zoo.family import Family, Head, Tensor
+
+MASKED = {
+    "masked_lm_head/transform": "cls.predictions.transform.dense",
+    "masked_lm_head/norm": "cls.predictions.transform.LayerNorm",
+    "logits": "cls.predictions.bias",
+    "logits_projection": "cls.predictions.decoder",
+}
+
+
+class Bert(Family):
+    """`model_type` "bert"."""
+
+    model_type = "bert"
+    prefix = "bert."
+    fields = {
+        "vocab_size": "vocabulary_size",
+        "hidden_size": "hidden_dim",
+        "num_hidden_layers": "num_layers",
+        "num_attention_heads": "num_heads",
+        "intermediate_size": "intermediate_dim",
+        "hidden_act": "activation",
+        "hidden_dropout_prob": "dropout",
+        "attention_probs_dropout_prob": "attention_dropout",
+        "initializer_range": "initializer_range",
+        "layer_norm_eps": "layer_norm_epsilon",
+        "pad_token_id": "pad_id",
+        "tie_word_embeddings": "tie_embeddings",
+    }
+    defaults = {
+        "vocab_size": 30522,
+        "hidden_size": 768,
+        "num_hidden_layers": 12,
+        "num_attention_heads": 12,
+        "intermediate_size": 3072,
+        "hidden_act": "gelu",
+        "hidden_dropout_prob": 0.1,
+        "attention_probs_dropout_prob": 0.1,
+        "max_position_embeddings": 512,
+        "type_vocab_size": 2,
+        "initializer_range": 0.02,
+        "layer_norm_eps": 1e-12,
+        "pad_token_id": 0,
+        "tie_word_embeddings": True,
+    }
+    supported = {
+        "is_decoder": False,
+        "add_cross_attention": False,
+        "position_embedding_type": "absolute",
+    }
+    constants = {
+        "position": "learned",
+        "scale_embedding": False,
+        "embedding_norm": True,
+        "pooler": True,
+    }
+    names = {
+        "embedding": "bert.embeddings.word_embeddings.weight",
+        "embedding/positions": "bert.embeddings.position_embeddings.weight",
+        "segment_embedding": "bert.embeddings.token_type_embeddings.weight",
+        "embedding_norm": "bert.embeddings.LayerNorm",
+        "encoder_block_{i}/self_attention/query_key_value": [
+            "bert.encoder.layer.{i}.attention.self.query",
+            "bert.encoder.layer.{i}.attention.self.key",
+            "bert.encoder.layer.{i}.attention.self.value",
+        ],
+        "encoder_block_{i}/self_attention/output": "bert.encoder.layer.{i}.attention.output.dense",
+        "encoder_block_{i}/self_attention_norm": "bert.encoder.layer.{i}.attention.output.LayerNorm",
+        "encoder_block_{i}/feed_forward/expand": "bert.encoder.layer.{i}.intermediate.dense",
+        "encoder_block_{i}/feed_forward/contract": "bert.encoder.layer.{i}.output.dense",
+        "encoder_block_{i}/feed_forward_norm": "bert.encoder.layer.{i}.output.LayerNorm",
+        "pooled_output": "bert.pooler.dense",
+    }
+    heads = {
+        "BertModel": Head("encoder"),
+        "BertForMaskedLM": Head("masked", MASKED),
+        "BertForPreTraining": Head("masked", {**MASKED, "next_sentence": "cls.seq_relationship"}),
+        "BertForSequenceClassification": Head("classifier", {"logits": "classifier"}),
+    }
+    # A masked language model's projection is tied, or has its bias under another name as well.
+    unused = Family.unused + r"|^cls\.predictions\.decoder\.(weight|bias)$"
+
+    def more_fields(self, settings):
+        types, rows = settings["type_vocab_size"], settings["max_position_embeddings"]
+        return {
+            # One type says the same of every token: its row is added to those of the positions.
+            "num_segments": 0 if types == 1 else types,
+            "max_sequence_length": rows - self.skip(settings["pad_token_id"]),
+        }
+
+    def more_settings(self, config):
+        return {
+            "type_vocab_size": config.num_segments or 1,
+            "max_position_embeddings": config.max_sequence_length + self.skip(config.pad_id),
+        }
+
+    def skip(self, pad_id):
+        """Rows of the position table before the first position."""
+        return 0
+
+    def tensor(self, path, shape, config, head):
+        found = super().tensor(path, shape, config, head)
+        if path == "logits/bias" and head.kind == "masked" and not config.tie_embeddings:
+            return found._replace(names=[f"{head.names['logits_projection']}.bias"])
+        return found
+
+    def zeros(self, config, head):
+        untied = head.kind == "masked" and not config.tie_embeddings
+        return {head.names["logits"]: (config.vocabulary_size,)} if untied else {}
+
+    def table(self, key, names, shape, config):
+        if key != "embedding/positions":
+            return super().table(key, names, shape, config)
+        types = self.names["segment_embedding"]
+        return Tensor(
+            names,
+            [shape[-1]],
+            skip=self.skip(config.pad_id),
+            added=None if config.num_segments else types,
+        )

@@ -1,0 +1,33 @@
+"""Gemma: Gemma Team 2024."""
+
+from keras_transformer.zoo.llama import HEAD, Llama
+
+
+class Gemma(Llama):
+    """`model_type` "gemma": Llama with scaled embeddings, GeGLU and norms that scale by 1 + w."""
+
+    model_type = "gemma"
+    defaults = {
+        **Llama.defaults,
+        "vocab_size": 256000,
+        "hidden_size": 3072,
+        "num_hidden_layers": 28,
+        "num_attention_heads": 16,
+        "num_key_value_heads": 16,
+        "head_dim": 256,
+        "intermediate_size": 24576,
+        "max_position_embeddings": 8192,
+        "hidden_act": "gelu_pytorch_tanh",
+        "tie_word_embeddings": True,
+    }
+    supported = {"use_bidirectional_attention": None}
+    constants = {**Llama.constants, "scale_embedding": True}
+    heads = {"GemmaForCausalLM": HEAD, "GemmaModel": HEAD}
+    shift = 1.0
+
+    def more_fields(self, settings):
+        # The first files say "gelu" and mean its tanh formula.
+        act = settings["hidden_act"]
+        return super().more_fields(settings) | (
+            {"activation": "gelu_tanh"} if act == "gelu" else {}
+        )

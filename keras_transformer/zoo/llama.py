@@ -1,0 +1,127 @@
+"""Llama: Touvron et al. 2023; and what its descendants share with it."""
+
+from keras_transformer.zoo.family import Family, Head
+
+HEAD = Head("decoder", {"logits_projection": "lm_head"})
+ATTENTION_BIASES, MLP_BIASES = ["query_key_value", "output"], ["expand", "contract"]
+
+
+class Llama(Family):
+    """`model_type` "llama"."""
+
+    model_type = "llama"
+    prefix = "model."
+    fields = {
+        "vocab_size": "vocabulary_size",
+        "hidden_size": "hidden_dim",
+        "num_hidden_layers": "num_layers",
+        "num_attention_heads": "num_heads",
+        "intermediate_size": "intermediate_dim",
+        "max_position_embeddings": "max_sequence_length",
+        "hidden_act": "activation",
+        "rms_norm_eps": "layer_norm_epsilon",
+        "attention_dropout": "attention_dropout",
+        "initializer_range": "initializer_range",
+        "tie_word_embeddings": "tie_embeddings",
+    }
+    defaults = {
+        "vocab_size": 32000,
+        "hidden_size": 4096,
+        "num_hidden_layers": 32,
+        "num_attention_heads": 32,
+        "num_key_value_heads": None,
+        "head_dim": None,
+        "intermediate_size": 11008,
+        "max_position_embeddings": 2048,
+        "hidden_act": "silu",
+        "rms_norm_eps": 1e-6,
+        "attention_dropout": 0.0,
+        "initializer_range": 0.02,
+        "tie_word_embeddings": False,
+        "attention_bias": False,
+        "mlp_bias": False,
+        "rope_theta": 10000.0,
+        "rope_scaling": None,
+        "rope_parameters": None,
+    }
+    constants = {
+        "position": "rotary",
+        "norm": "rms_norm",
+        "gated": True,
+        "normalize_first": True,
+        "scale_embedding": False,
+        "dropout": 0.0,
+        "pad_id": None,
+    }
+    names = {
+        "embedding": "model.embed_tokens.weight",
+        "decoder_block_{i}/self_attention/query_key_value": [
+            "model.layers.{i}.self_attn.q_proj",
+            "model.layers.{i}.self_attn.k_proj",
+            "model.layers.{i}.self_attn.v_proj",
+        ],
+        "decoder_block_{i}/self_attention/output": "model.layers.{i}.self_attn.o_proj",
+        "decoder_block_{i}/self_attention_norm": "model.layers.{i}.input_layernorm",
+        "decoder_block_{i}/feed_forward/expand": [
+            "model.layers.{i}.mlp.gate_proj",
+            "model.layers.{i}.mlp.up_proj",
+        ],
+        "decoder_block_{i}/feed_forward/contract": "model.layers.{i}.mlp.down_proj",
+        "decoder_block_{i}/feed_forward_norm": "model.layers.{i}.post_attention_layernorm",
+        "decoder_norm": "model.norm",
+    }
+    heads = {"LlamaForCausalLM": HEAD, "LlamaModel": HEAD}
+    unused = Family.unused + r"|^lm_head\.weight$"
+
+    def more_fields(self, settings):
+        heads, size = settings["num_key_value_heads"], settings["head_dim"]
+        usual = settings["hidden_size"] / settings["num_attention_heads"]
+        return {
+            "num_key_value_heads": None if heads == settings["num_attention_heads"] else heads,
+            "key_dim": None if size == usual else size,
+            "use_bias": self.biases(settings),
+            **rotary(settings),
+        }
+
+    def more_settings(self, config):
+        scaling = config.rotary_scaling or {"rope_type": "default"}
+        return {
+            "num_key_value_heads": config.num_key_value_heads or config.num_heads,
+            "head_dim": config.head_dim,
+            "rope_theta": config.rotary_base,
+            # As transformers wrote it before version 5, and since.
+            "rope_scaling": config.rotary_scaling,
+            "rope_parameters": {"rope_theta": config.rotary_base, **scaling},
+            **self.bias_settings(config.use_bias),
+        }
+
+    def biases(self, settings):
+        """Our `use_bias`."""
+        names = ATTENTION_BIASES * settings["attention_bias"] + MLP_BIASES * settings["mlp_bias"]
+        return names if 0 < len(names) < 4 else bool(names)
+
+    def bias_settings(self, use_bias):
+        """Their settings for it."""
+        every = isinstance(use_bias, bool)
+        names = [use_bias and "output", use_bias and "expand"] if every else use_bias
+        return {"attention_bias": "output" in names, "mlp_bias": "expand" in names}
+
+
+def rotary(settings):
+    """Our rotary settings of theirs, as transformers writes them since version 5, or before."""
+    scaling = settings["rope_parameters"] or {
+        "rope_theta": settings["rope_theta"],
+        **(settings["rope_scaling"] or {}),
+    }
+    scaling = {name: value for name, value in scaling.items() if value is not None}
+    base = scaling.pop("rope_theta", settings["rope_theta"])
+    kind = scaling.pop("type", None)  # the oldest name
+    scaling = {"rope_type": kind or "default", **scaling}
+    if scaling.get("partial_rotary_factor") == 1:
+        del scaling["partial_rotary_factor"]
+    if scaling["rope_type"] == "yarn":
+        scaling.setdefault("original_max_position_embeddings", settings["max_position_embeddings"])
+    return {
+        "rotary_base": base,
+        "rotary_scaling": None if scaling == {"rope_type": "default"} else scaling,
+    }

@@ -1,0 +1,18 @@
+"""Marian: Junczys-Dowmunt et al. 2018; the opus-mt models of Tiedemann and Thottingal 2020."""
+
+from keras_transformer.zoo.bart import HEAD, HEADLESS, Bart
+
+
+class Marian(Bart):
+    """`model_type` "marian": the Transformer of Vaswani et al. 2017, with a bias of the logits."""
+
+    model_type = "marian"
+    defaults = {**Bart.defaults, "vocab_size": 58101, "pad_token_id": 58100}
+    supported = {**Bart.supported, "share_encoder_decoder_embeddings": True}
+    constants = {"position": "sinusoidal", "logits_bias": True}
+    heads = {"MarianMTModel": HEAD, "MarianModel": HEADLESS}
+    # Sinusoids are computed.
+    unused = Bart.unused + r"|\.embed_positions\.weight$"
+
+    def more_settings(self, config):
+        return super().more_settings(config) | {"decoder_start_token_id": config.pad_id}
