@@ -281,15 +281,18 @@ class _Marian(_SentencePiece):
         self.start_id = self.pad_id
         return [], [self.end_id]
 
+    def encode_target(self, lines):
+        return [np.array(ids, "int32") for ids in self._find(self._decoder, lines)]
+
     def _encode(self, lines):
         languages = [re.match("(>>.*?<<)?", line, re.DOTALL)[0] for line in lines]
         texts = [line.removeprefix(tag) for line, tag in zip(lines, languages, strict=True)]
-        rows = zip(languages, self._model.encode(texts, out_type=str), strict=True)
-        find = self._ids.get
-        return [
-            [find(piece, self.unknown_id) for piece in ([tag] if tag else []) + pieces]
-            for tag, pieces in rows
-        ]
+        rows = zip(languages, self._find(self._model, texts), strict=True)
+        return [[self._ids.get(tag, self.unknown_id)] * bool(tag) + ids for tag, ids in rows]
+
+    def _find(self, model, lines):
+        find, rows = self._ids.get, model.encode(lines, out_type=str)
+        return [[find(piece, self.unknown_id) for piece in pieces] for pieces in rows]
 
     def _text(self, ids):
         # Pieces of the source model alone come through the target model with their mark of a space.

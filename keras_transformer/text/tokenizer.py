@@ -68,6 +68,17 @@ class Tokenizer:
         """
         return [np.array(ids, "int32") for ids in self._encode(list(lines))]
 
+    def encode_target(self, lines):
+        """As `encode`, for what is to be `decode`d: some checkpoints have a model for each language.
+
+        Args:
+            lines: List of str.
+
+        Returns:
+            A list of int32 arrays, one a line.
+        """
+        return self.encode(lines)
+
     def decode(self, ids):
         """Turns ids into lines: up to the end token, special tokens left out, words rejoined.
 

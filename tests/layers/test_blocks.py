@@ -89,7 +89,7 @@ def test_biases_by_name():
     layer = block(kt.EncoderBlock, X, use_bias=["query_key_value", "contract"], norm="rms_norm")
     biases = [v.path.split("/", 1)[1] for v in layer.weights if v.name == "bias"]
     assert biases == ["self_attention/query_key_value/bias", "feed_forward/contract/bias"]
-    with pytest.raises(ValueError, match="use_bias to name some of .*'value'"):
+    with pytest.raises(ValueError, match=r"use_bias to name some of .*'value'"):
         block(kt.EncoderBlock, X, use_bias=["value"])
 
 

@@ -354,6 +354,16 @@ def test_a_language_is_one_token(lines, tmp_path):
     assert tokenizer.vocabulary[tokenizer.encode(texts)[0][0]] == ">>fra<<"
 
 
+def test_what_is_to_be_decoded_is_encoded_by_the_target_model(lines, tmp_path):
+    marian(tmp_path / "marian", lines)
+    tokenizer = load_tokenizer(tmp_path / "marian")
+    theirs = transformers.AutoTokenizer.from_pretrained(tmp_path / "marian")
+    ids = [row.tolist() for row in tokenizer.encode_target(lines[:50])]
+    expected = [theirs(text_target=line).input_ids[:-1] for line in lines[:50]]
+    assert ids == expected
+    assert ids != [row.tolist() for row in tokenizer.encode(lines[:50])]
+
+
 def test_a_space_before_the_text_counts(lines, tmp_path):
     """As in SentencePiece. The class for Llama in transformers 5 drops it."""
     llama(tmp_path / "llama", lines[:500])
