@@ -36,7 +36,10 @@ from keras_transformer.generation import (
     TopP,
 )
 from keras_transformer.training import recipe
+from keras_transformer.zoo import fine_tuning
 
+FAMILIES = ("gpt2", "llama", "mistral", "qwen2", "gemma")  # that --from-zoo takes
+NO_LABEL = -1  # published vocabularies may have no padding, or one that is also the end
 TOKENIZERS = ("bpe", "character", "sentencepiece", "sentencepiece_bpe")
 
 # ------------------------------------------------------------------------------------------------
@@ -87,7 +90,7 @@ def training_settings():
 def parse_training(arguments):
     settings = recipe.parse_training(training_settings(), arguments, BUILT_IN, ["text"])
     numbers = "batch_size", "row_length", "accumulate", "epochs", "epoch_updates", "warmup_updates"
-    check_at_least_1(settings, *numbers)
+    recipe.check_at_least_1(settings, *numbers)
     if settings.tokenizer not in TOKENIZERS:
         raise ValueError(
             f"Expected --tokenizer {', '.join(TOKENIZERS)}. Received: {settings.tokenizer}"
@@ -96,15 +99,8 @@ def parse_training(arguments):
         raise ValueError(
             "--epoch-updates is for a stream: with --documents an epoch is all of them."
         )
+    fine_tuning.check_zoo(settings, FAMILIES, "row_length")
     return settings
-
-
-def check_at_least_1(settings, *names):
-    for name in names:
-        value = getattr(settings, name)
-        if value is not None and value < 1:
-            flag = f"--{name.replace('_', '-')}"
-            raise ValueError(f"Expected {flag} of at least 1. Received: {value}")
 
 
 # ------------------------------------------------------------------------------------------------
@@ -143,6 +139,8 @@ def join(lines):
 def make_tokenizer(settings, text):
     if settings.resume:
         return kt.text.load_tokenizer(recipe.run_folder(settings.name))
+    if settings.from_zoo:
+        return fine_tuning.zoo_tokenizer(settings, "end")
     size = recipe.vocabulary_size(settings)
     lines = text.splitlines(keepends=True)
     return kt.text.train_tokenizer(settings.tokenizer, lines, size, settings.lowercase)
@@ -162,16 +160,22 @@ def make_batches(settings, tokenizer, text, shuffle=True):
     rows = {
         "batch_size": settings.batch_size,
         "row_length": settings.row_length,
-        "pad_id": tokenizer.pad_id,
+        "pad_id": tokenizer.pad_id or 0,
+        "label_pad_id": NO_LABEL,
         "shuffle": shuffle,
         "seed": settings.seed,
     }
     if settings.documents:
-        special = {"start_id": tokenizer.start_id, "end_id": tokenizer.end_id}
+        special = {"start_id": document_start(tokenizer), "end_id": tokenizer.end_id}
         return kt.data.DocumentBatches(tokenizer.encode(lines(text)), **rows, **special)
     if shuffle and settings.epoch_updates:
         rows["num_batches"] = settings.epoch_updates * settings.accumulate
     return kt.data.StreamBatches(encode(tokenizer, text), **rows)
+
+
+def document_start(tokenizer):
+    """The token before a document: the start, or in vocabularies without one the end."""
+    return tokenizer.end_id if tokenizer.start_id is None else tokenizer.start_id
 
 
 def encode(tokenizer, text):
@@ -188,17 +192,19 @@ def encode(tokenizer, text):
 
 
 def make_config(settings, tokenizer):
-    changes = recipe.model_changes(settings)
+    changes = {"line_start_id": document_start(tokenizer) if settings.documents else None}
     if settings.dropout is not None:
         changes["attention_dropout"] = settings.dropout
+    if settings.from_zoo:
+        return fine_tuning.zoo_config(settings, tokenizer, **changes)
     config = kt.TransformerConfig.preset(
         settings.preset,
         vocabulary_size=tokenizer.vocabulary_size,
         max_sequence_length=settings.row_length,
         window=settings.window,
         pad_id=None,  # padding comes last in a row, where no token sees it
-        line_start_id=tokenizer.start_id if settings.documents else None,
         **changes,
+        **recipe.model_changes(settings),
     )
     return modernize(config) if settings.modern else config
 
@@ -233,8 +239,9 @@ def cosine(peak, warmup_updates, updates):
     )
 
 
-def make_model(settings, config, tokenizer, num_batches):
+def make_model(settings, config, num_batches):
     model = kt.models.decoder_only(config)
+    fine_tuning.load_zoo(settings, model)
     most = settings.epochs * num_batches
     if settings.accumulate > most:
         raise ValueError(
@@ -243,11 +250,10 @@ def make_model(settings, config, tokenizer, num_batches):
     optimizer = recipe.make_optimizer(
         settings, model, num_batches, cosine, accumulate=settings.accumulate, beta_2=0.99
     )
-    pad_id = tokenizer.pad_id
     model.compile(
         optimizer,
-        kt.training.MaskedCrossentropy(pad_id=pad_id),
-        metrics=[kt.training.Perplexity(pad_id=pad_id)],
+        kt.training.MaskedCrossentropy(pad_id=NO_LABEL),
+        metrics=[kt.training.Perplexity(pad_id=NO_LABEL)],
     )
     return model
 
@@ -264,7 +270,7 @@ def train(settings):
     batches = make_batches(settings, tokenizer, text)
     valid_batches = make_batches(settings, tokenizer, valid_text, shuffle=False)
     config = make_config(settings, tokenizer)
-    model = make_model(settings, config, tokenizer, batches.num_batches)
+    model = make_model(settings, config, batches.num_batches)
     # Last: nothing is written if anything is wrong.
     run, log_dir = recipe.open_run(settings, tokenizer, config)
     model.summary()
@@ -302,7 +308,8 @@ def train(settings):
     found["loss"] = math.log(found["perplexity"])
     speeds = history.get("tokens_per_second")
     speed = round(float(np.mean(speeds)), 1) if speeds else None
-    run.save_metrics(
+    recipe.save_metrics(
+        run,
         {
             **{f"valid_{name}": value for name, value in found.items()},
             "valid_bits_per_character": found["loss"] * bits_per_nat,
@@ -313,7 +320,7 @@ def train(settings):
             "tokens_per_second": speed,
             "model_flops_utilization": speed and round(speed * flops / peak, 4),
             "padding_fraction": round(batches.padding_fraction, 4),
-        }
+        },
     )
     for prompt, text in samples.rows():
         print(f"--- a sample\n{prompt}{text}")
@@ -333,15 +340,18 @@ class Writer:
         self.model = model
         self.tokenizer = tokenizer
         self.context = config.max_sequence_length
-        self.documents = config.line_start_id is not None
+        # What comes before a prompt: the start of a document, or what a published model wants.
+        start, prefix = config.line_start_id, list(tokenizer.prefix_ids)
+        self.start = prefix if start is None else [start]
 
     def generator(self, max_new_tokens, sampler, rules):
         special = [i for i in self.tokenizer.special_ids if i != self.tokenizer.end_id]
+        special += range(self.tokenizer.vocabulary_size, self.model.output_shape[-1])
         return kt.Generator(
             self.model,
             end_id=self.tokenizer.end_id,
-            start_id=self.tokenizer.start_id,
-            pad_id=self.tokenizer.pad_id,
+            start_id=self.start[0] if self.start else None,
+            pad_id=self.tokenizer.pad_id or 0,
             max_new_tokens=max_new_tokens,
             sampler=sampler,
             rules=[ForbiddenTokens(special), *rules],
@@ -349,9 +359,8 @@ class Writer:
         )
 
     def encode(self, prompt):
-        """The ids of a prompt; a document has a start."""
-        ids = self.tokenizer.encode([prompt])[0].tolist()
-        return [self.tokenizer.start_id, *ids] if self.documents else ids
+        """The ids of a prompt, with its start."""
+        return [*self.start, *self.tokenizer.encode([prompt])[0].tolist()]
 
     def problem(self, prompt, keep_last=False):
         """Why a prompt cannot be continued, or None."""
@@ -368,7 +377,7 @@ class Writer:
 
     def ids(self, prompts):
         """Prompts as the generator reads them, no longer than the context."""
-        first = int(self.documents)  # the start, which stays
+        first = len(self.start)  # it stays
         room = self.context - first
         encoded = map(self.encode, prompts)
         return [ids[:first] + ids[first:][-room:] for ids in encoded]
@@ -423,7 +432,7 @@ def forbidden_tokens(tokenizer, words):
 
 def generate(options):
     """Continues --prompt as the tokens come, or all lines of standard input, many at a time."""
-    run, model, tokenizer = recipe.load_run(options.run, "causal_lm")
+    run, model, tokenizer = recipe.load_run(options.run, "causal_lm", options.int8)
     config = kt.TransformerConfig.from_json(run.config_file.read_text())
     writer = Writer(model, tokenizer, config)
     sampler = RandomSampler(options.seed, options.samples) if options.temperature else "greedy"
@@ -494,10 +503,11 @@ def parse_generate(arguments):
     add("--seed", type=int, help="gives the same text again")
     add("--keep-last", action="store_true", help="of a prompt that is too long, read the end")
     add("--batch-size", type=int, default=8, help="lines of standard input at a time")
+    recipe.add_int8(add)
     options = parser.parse_args(arguments)
     if options.temperature < 0:
         raise ValueError(f"Expected --temperature of at least 0. Received: {options.temperature}")
-    check_at_least_1(options, "max_new_tokens", "samples", "batch_size")
+    recipe.check_at_least_1(options, "max_new_tokens", "samples", "batch_size")
     if not all(options.stop):
         raise ValueError("Expected --stop strings with text.")
     if not options.temperature and options.samples > 1:

@@ -24,6 +24,7 @@ from rich.table import Table
 
 import keras_transformer as kt
 from keras_transformer.training import recipe
+from keras_transformer.zoo import fine_tuning
 
 MASK = "[MASK]"  # how a user writes it, whatever the tokenizer calls it
 
@@ -31,6 +32,7 @@ MASK = "[MASK]"  # how a user writes it, whatever the tokenizer calls it
 # Settings
 # ------------------------------------------------------------------------------------------------
 
+FAMILIES = ("bert", "roberta", "distilbert")  # that --from-zoo takes
 # What the built-in corpus changes: it is small and regular.
 BUILT_IN = {
     "vocabulary_size": 700,
@@ -75,7 +77,9 @@ def training_settings():
 
 
 def parse_training(arguments):
-    return recipe.parse_training(training_settings(), arguments, BUILT_IN, ["text"])
+    settings = recipe.parse_training(training_settings(), arguments, BUILT_IN, ["text"])
+    fine_tuning.check_zoo(settings, FAMILIES, "row_length")
+    return settings
 
 
 # ------------------------------------------------------------------------------------------------
@@ -108,6 +112,8 @@ def read_files(paths):
 def make_tokenizer(settings, lines):
     if settings.resume:
         return kt.text.load_tokenizer(recipe.run_folder(settings.name))
+    if settings.from_zoo:
+        return fine_tuning.zoo_tokenizer(settings, "start", "end", "pad", "mask")
     if settings.vocabulary:
         return kt.text.load_vocabulary(settings.vocabulary)
     size = recipe.vocabulary_size(settings)
@@ -119,7 +125,7 @@ def make_tokenizer(settings, lines):
 # ------------------------------------------------------------------------------------------------
 
 
-def make_batches(settings, tokenizer, lines, **kwargs):
+def make_batches(settings, tokenizer, config, lines, **kwargs):
     return kt.data.MaskedBatches(
         tokenizer.encode(lines),
         tokenizer,
@@ -128,6 +134,7 @@ def make_batches(settings, tokenizer, lines, **kwargs):
         rate=settings.mask_rate,
         whole_words=settings.whole_words,
         next_sentence=settings.next_sentence,
+        segments=config.num_segments > 0,
         seed=settings.seed,
         **kwargs,
     )
@@ -150,22 +157,29 @@ def input_speed(batches, seconds=2.0):
 
 def make_config(settings, tokenizer):
     pairs = settings.next_sentence
+    rows = {
+        "line_start_id": None if pairs else tokenizer.start_id,  # a row of a pair is one text
+        "pooler": pairs,
+    }
+    if settings.from_zoo:
+        return fine_tuning.zoo_config(settings, tokenizer, **rows)
     return kt.TransformerConfig.preset(
         settings.preset,
         vocabulary_size=tokenizer.vocabulary_size,
         max_sequence_length=settings.row_length,
         pad_id=tokenizer.pad_id,
-        line_start_id=None if pairs else tokenizer.start_id,  # a row of a pair is one text
         num_segments=2 if pairs else 0,
-        pooler=pairs,
+        **rows,
         **recipe.model_changes(settings),
     )
 
 
 def make_model(settings, config, num_batches):
     model = kt.models.masked_language_model(config, next_sentence=settings.next_sentence)
-    loss = kt.training.MaskedCrossentropy()
-    metrics = [kt.training.MaskedAccuracy(), kt.training.Perplexity()]
+    fine_tuning.load_zoo(settings, model)
+    pad_id = config.pad_id
+    loss = kt.training.MaskedCrossentropy(pad_id=pad_id)
+    metrics = [kt.training.MaskedAccuracy(pad_id=pad_id), kt.training.Perplexity(pad_id=pad_id)]
     if settings.next_sentence:
         not_a_pair = kt.data.NOT_A_PAIR
         loss = [loss, kt.training.MaskedCrossentropy(pad_id=not_a_pair)]
@@ -183,9 +197,9 @@ def train(settings):
     recipe.prepare(settings)
     lines, valid_lines = read_text(settings)
     tokenizer = make_tokenizer(settings, lines)
-    batches = make_batches(settings, tokenizer, lines)
-    valid_batches = make_batches(settings, tokenizer, valid_lines, shuffle=False)
     config = make_config(settings, tokenizer)
+    batches = make_batches(settings, tokenizer, config, lines)
+    valid_batches = make_batches(settings, tokenizer, config, valid_lines, shuffle=False)
     model = make_model(settings, config, batches.num_batches)
     # Last: nothing is written if anything is wrong.
     run, log_dir = recipe.open_run(settings, tokenizer, config)
@@ -215,7 +229,8 @@ def train(settings):
     model.save(run.model_file)
     position = checkpoint.position()
     speeds = history.get("tokens_per_second")
-    run.save_metrics(
+    recipe.save_metrics(
+        run,
         {
             **evaluate(model, valid_batches),
             "parameters": model.count_params(),
@@ -224,7 +239,7 @@ def train(settings):
             "tokens_per_second": round(float(np.mean(speeds)), 1) if speeds else None,
             "input_tokens_per_second": round(speed, 1),
             "padding_fraction": round(batches.padding_fraction, 4),
-        }
+        },
     )
     show_guesses(sample_rows(filler, samples))
     recipe.show_metrics(run, log_dir)
@@ -253,6 +268,8 @@ class Filler:
     def encode(self, line):
         """The ids of a line, start, mask and end tokens included."""
         ids = [self.tokenizer.start_id]
+        if self.tokenizer.kind == "published":
+            line = line.replace(f" {MASK}", MASK)  # the space is part of the masked token
         for number, text in enumerate(line.split(MASK)):
             ids += [self.tokenizer.mask_id] * (number > 0)
             ids += self.tokenizer.encode([text])[0].tolist()
@@ -269,7 +286,9 @@ class Filler:
         """For every line, for each of its masks, the best `(id, probability)`, best first."""
         ids = [self.encode(line) for line in lines]
         found = [None] * len(lines)
-        for rows, batch in kt.data.length_batches(ids, batch_tokens=2048, max_shapes=4):
+        for rows, batch in kt.data.length_batches(
+            ids, batch_tokens=2048, pad_id=self.tokenizer.pad_id, max_shapes=4
+        ):
             masks = [np.flatnonzero(row == self.tokenizer.mask_id) for row in batch]
             most = 2 ** max(len(places) - 1 for places in masks).bit_length()  # few shapes
             positions = np.array([np.resize([*places, *[0] * most], most) for places in masks])
@@ -279,6 +298,7 @@ class Filler:
             logits = logits[0] if isinstance(logits, list) else logits  # (B, P, V)
             logits = np.array(logits, "float64")
             logits[..., self.tokenizer.special_ids] = -np.inf
+            logits[..., self.tokenizer.vocabulary_size :] = -np.inf  # only fills up a table
             for row, places, scores in zip(rows, masks, logits, strict=False):
                 found[row] = [self.best(score) for score in scores[: len(places)]]
         return found
@@ -338,7 +358,7 @@ def show_guesses(rows):
 
 def fill(arguments):
     """Standard input to standard output: five completions of every line, best first."""
-    run, model, tokenizer = recipe.load_run(arguments.run, "masked_lm")
+    run, model, tokenizer = recipe.load_run(arguments.run, "masked_lm", arguments.int8)
     filler = Filler(model, tokenizer, run.settings["row_length"], arguments.guesses)
     failed = 0
     for first, lines in recipe.standard_input():
@@ -366,6 +386,7 @@ def parse_fill(arguments):
     add = parser.add_argument
     add("--run", required=True, help="folder of a finished run, such as runs/wiki")
     add("--guesses", type=int, default=5, help="completions of a line")
+    recipe.add_int8(add)
     return parser.parse_args(arguments)
 
 

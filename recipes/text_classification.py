@@ -28,11 +28,13 @@ from rich.table import Table
 
 import keras_transformer as kt
 from keras_transformer.training import recipe
+from keras_transformer.zoo import fine_tuning
 
 # ------------------------------------------------------------------------------------------------
 # Settings
 # ------------------------------------------------------------------------------------------------
 
+FAMILIES = ("bert", "roberta", "distilbert")  # that --from-zoo takes
 # What the built-in task changes, when it is learned from scratch: it is small and regular.
 BUILT_IN = {
     "vocabulary_size": 700,
@@ -41,11 +43,6 @@ BUILT_IN = {
     "epochs": 6,
     "peak_learning_rate": 1e-3,
 }
-# What a pretrained model brings, and no flag can change.
-PRETRAINED = (
-    *("tokenizer", "vocabulary", "vocabulary_size", "lowercase"),
-    *("preset", "num_layers", "num_heads", "hidden_dim", "intermediate_dim"),
-)
 
 
 def training_settings():
@@ -74,7 +71,11 @@ def training_settings():
     add("--fresh", action="store_true", help="but random weights: what is pretraining worth?")
     add("--preset", help="instead: named size, such as bert_small (default bert_mini)")
     recipe.add_model_settings(add)
-    add("--pooling", default="mean", choices=["mean", "first"], help="tokens that are classified")
+    add(
+        "--pooling",
+        choices=["mean", "first"],
+        help="tokens that are classified (default mean, of a published model first)",
+    )
     add("--freeze", type=int, help="embeddings and so many blocks keep their weights")
     # Training.
     recipe.add_optimizer_settings(add, peak_learning_rate=3e-4, warmup_updates=100)
@@ -92,9 +93,10 @@ def parse_training(arguments):
         raise ValueError("--valid and --test go together with --train.")
     if settings.fresh and not settings.from_run:
         raise ValueError("--fresh goes together with --from-run.")
-    given = [f"--{name.replace('_', '-')}" for name in PRETRAINED if getattr(settings, name)]
-    if settings.from_run and given:
-        raise ValueError(f"--from-run brings its own model and tokenizer, not {', '.join(given)}.")
+    if settings.from_run and settings.from_zoo:
+        raise ValueError("Expected --from-run or --from-zoo, not both.")
+    fine_tuning.check_zoo(settings, FAMILIES)
+    settings.pooling = settings.pooling or ("first" if settings.from_zoo else "mean")
     return settings
 
 
@@ -163,6 +165,8 @@ def make_tokenizer(settings, texts):
         return kt.text.load_tokenizer(recipe.run_folder(settings.name))
     if settings.from_run:
         return kt.text.load_tokenizer(kt.training.Run.open(settings.from_run, "masked_lm").folder)
+    if settings.from_zoo:
+        return fine_tuning.zoo_tokenizer(settings, "start", "end", "pad")
     if settings.vocabulary:
         return kt.text.load_vocabulary(settings.vocabulary)
     kind, size = settings.tokenizer or "wordpiece", recipe.vocabulary_size(settings)
@@ -210,6 +214,8 @@ def make_config(settings, tokenizer):
             line_start_id=None,  # a row is one text
             **changes,
         )
+    if settings.from_zoo:
+        return fine_tuning.zoo_config(settings, tokenizer)
     return kt.TransformerConfig.preset(
         settings.preset or "bert_mini",
         vocabulary_size=tokenizer.vocabulary_size,
@@ -226,8 +232,8 @@ def make_model(settings, config, num_classes, num_batches):
     if settings.from_run and not settings.fresh:
         _, pretrained, _ = recipe.load_run(settings.from_run, "masked_lm")
         new = kt.models.copy_weights(pretrained, model)
-        taken = sum(bool(layer.weights) for layer in model.layers) - len(new)
-        print(f"weights: {taken} layers from {settings.from_run}, new: {', '.join(new)}")
+        fine_tuning.begin_from(settings, model, settings.from_run, new)
+    fine_tuning.load_zoo(settings, model)
     if settings.freeze is not None:
         freeze(model, config, settings.freeze)
     model.compile(
@@ -300,7 +306,8 @@ def train(settings):
     matrix = kt.monitoring.confusion_matrix(truth, predicted, len(classes))
     position = checkpoint.position()
     speeds = history.get("tokens_per_second")
-    run.save_metrics(
+    recipe.save_metrics(
+        run,
         {
             **report,
             "valid_accuracy": accuracy(model, valid_batches),
@@ -310,7 +317,7 @@ def train(settings):
             "train_seconds": round(position.seconds, 1),
             "tokens_per_second": round(float(np.mean(speeds)), 1) if speeds else None,
             "padding_fraction": round(batches.padding_fraction, 4),
-        }
+        },
     )
     picture = kt.monitoring.plot_confusion(matrix, classes)
     keras.utils.save_img(run.folder / "confusion_matrix.png", picture, scale=False)
@@ -401,7 +408,7 @@ class Classifier:
 
 def classify(arguments):
     """Standard input to standard output: `label<tab>probability`, a line each."""
-    run, model, tokenizer = recipe.load_run(arguments.run, "text_classification")
+    run, model, tokenizer = recipe.load_run(arguments.run, "text_classification", arguments.int8)
     config = kt.TransformerConfig.from_json(run.config_file.read_text())
     classes = json.loads(classes_file(run).read_text())
     room = longest(run.settings["max_length"], config)
@@ -427,6 +434,7 @@ def classify(arguments):
 def parse_classify(arguments):
     parser = argparse.ArgumentParser(prog="text_classification.py classify", allow_abbrev=False)
     parser.add_argument("--run", required=True, help="folder of a run, such as runs/reviews")
+    recipe.add_int8(parser.add_argument)
     return parser.parse_args(arguments)
 
 

@@ -26,11 +26,13 @@ from rich.table import Table
 
 import keras_transformer as kt
 from keras_transformer.training import recipe
+from keras_transformer.zoo import fine_tuning
 
 # ------------------------------------------------------------------------------------------------
 # Settings
 # ------------------------------------------------------------------------------------------------
 
+FAMILIES = ("marian", "bart")  # that --from-zoo takes
 # What the built-in corpus changes: it is small and regular.
 BUILT_IN = {
     "vocabulary_size": 1000,
@@ -97,6 +99,7 @@ def parse_training(arguments):
     text = ("source", "pairs")
     settings = recipe.parse_training(training_settings(), arguments, BUILT_IN, text)
     check_files(settings)
+    fine_tuning.check_zoo(settings, FAMILIES, "max_length")
     return settings
 
 
@@ -153,10 +156,10 @@ def hold_out(text, seed):
 def make_batches(settings, tokenizer, text, **kwargs):
     source, target = text
     return kt.data.PairBatches(
-        tokenizer.encode(source),
-        tokenizer.encode(target),
+        begin(tokenizer, tokenizer.encode(source)),
+        begin(tokenizer, tokenizer.encode_target(target)),
         batch_tokens=settings.batch_tokens,
-        start_id=tokenizer.start_id,
+        start_id=tokenizer.decoder_start_id,
         end_id=tokenizer.end_id,
         pad_id=tokenizer.pad_id,
         max_length=settings.max_length,
@@ -165,12 +168,20 @@ def make_batches(settings, tokenizer, text, **kwargs):
     )
 
 
+def begin(tokenizer, ids):
+    """Sentences with what they begin with: on both sides BART's have a start, others nothing."""
+    prefix = np.array(tokenizer.prefix_ids, "int32")
+    return [np.concatenate([prefix, row]) if len(row) else row for row in ids]
+
+
 # ------------------------------------------------------------------------------------------------
 # Model
 # ------------------------------------------------------------------------------------------------
 
 
 def make_config(settings, tokenizer):
+    if settings.from_zoo:
+        return fine_tuning.zoo_config(settings, tokenizer)
     return kt.TransformerConfig.preset(
         settings.preset,
         vocabulary_size=tokenizer.vocabulary_size,
@@ -182,17 +193,19 @@ def make_config(settings, tokenizer):
 
 def make_model(settings, config):
     model = kt.models.encoder_decoder(config)
+    fine_tuning.load_zoo(settings, model)
+    pad_id = config.pad_id
     rate = kt.training.InverseSquareRoot(settings.peak_learning_rate, settings.warmup_updates)
     model.compile(
         kt.training.Adam(
             rate, beta_2=0.98, epsilon=1e-9, global_clipnorm=settings.clip_norm or None
         ),
-        kt.training.MaskedCrossentropy(settings.label_smoothing),
+        kt.training.MaskedCrossentropy(settings.label_smoothing, pad_id=pad_id),
         metrics=[
-            kt.training.MaskedAccuracy(),
-            kt.training.Perplexity(),
-            kt.training.TargetTokens(),
-            kt.training.PaddingFraction(),
+            kt.training.MaskedAccuracy(pad_id=pad_id),
+            kt.training.Perplexity(pad_id=pad_id),
+            kt.training.TargetTokens(pad_id=pad_id),
+            kt.training.PaddingFraction(pad_id=pad_id),
         ],
     )
     return model
@@ -241,7 +254,8 @@ def train(settings):
     outputs = translator(test_text[0])
     scores = score(outputs, list(map(tokenizer.plain, test_text[1])), settings)
     valid = model.evaluate(valid_batches.dataset(), return_dict=True, verbose=0)
-    run.save_metrics(
+    recipe.save_metrics(
+        run,
         {
             **scores,
             "valid_loss": valid["loss"],
@@ -251,7 +265,7 @@ def train(settings):
             "train_seconds": round(position.seconds, 1),
             "target_tokens_per_second": round(float(np.mean(speeds)), 1) if speeds else None,
             "padding_fraction": round(batches.padding_fraction, 4),
-        }
+        },
     )
     show_translations([map(tokenizer.plain, lines) for lines in test_text], outputs)
     recipe.show_metrics(run, log_dir)
@@ -260,6 +274,8 @@ def train(settings):
 def make_tokenizer(settings, text):
     if settings.resume:
         return kt.text.load_tokenizer(recipe.run_folder(settings.name))
+    if settings.from_zoo:
+        return fine_tuning.zoo_tokenizer(settings, "start", "end", "pad")
     size = recipe.vocabulary_size(settings)
     return kt.text.train_tokenizer(settings.tokenizer, text[0] + text[1], size)
 
@@ -285,7 +301,7 @@ class Translator:
 
     def __call__(self, lines):
         """One translation a line; an empty one for an empty line, and for one that is too long."""
-        ids = self.tokenizer.encode(lines)
+        ids = begin(self.tokenizer, self.tokenizer.encode(lines))
         rooms = np.array([self.room(len(row) + 1) for row in ids])
         outputs = [""] * len(lines)
         for room in np.unique(rooms[rooms > 0]).tolist():
@@ -294,6 +310,7 @@ class Translator:
                 [ids[i] for i in wanted],
                 batch_tokens=512,
                 end_id=self.tokenizer.end_id,
+                pad_id=self.tokenizer.pad_id,
                 max_shapes=2,
             ):
                 texts = self.tokenizer.decode(self.generator(room)(batch)[: len(rows)])
@@ -303,7 +320,8 @@ class Translator:
 
     def too_long(self, lines):
         """`(index, tokens)` of every line that the model cannot read."""
-        lengths = [len(row) + 1 for row in self.tokenizer.encode(lines)]
+        ids = begin(self.tokenizer, self.tokenizer.encode(lines))
+        lengths = [len(row) + 1 for row in ids]
         return [(i, n) for i, n in enumerate(lengths) if n > self.max_length]
 
     def room(self, tokens):
@@ -321,10 +339,12 @@ class Translator:
             self.generators[room] = kt.Generator(
                 self.model,
                 end_id=self.tokenizer.end_id,
-                start_id=self.tokenizer.start_id,
+                start_id=self.tokenizer.decoder_start_id,
                 pad_id=self.tokenizer.pad_id,
                 max_new_tokens=room,
                 sampler=self.sampler,
+                # Published weights may make it the likeliest of all: it never was a label.
+                rules=[kt.generation.ForbiddenTokens([self.tokenizer.pad_id])],
             )
         return self.generators[room]
 
@@ -350,7 +370,7 @@ def show_translations(text, outputs, count=10):
 
 
 def load_translator(arguments):
-    run, model, tokenizer = recipe.load_run(arguments.run, "translation")
+    run, model, tokenizer = recipe.load_run(arguments.run, "translation", arguments.int8)
     return Translator(model, tokenizer, run.settings["max_length"], arguments)
 
 
@@ -398,6 +418,7 @@ def parse_command(command, arguments):
         parser.add_argument("--source", required=True, help="sentences, one a line")
         parser.add_argument("--target", required=True, help="their reference translations")
     add_decoding(parser.add_argument)
+    recipe.add_int8(parser.add_argument)
     return parser.parse_args(arguments)
 
 

@@ -14,7 +14,7 @@ import json, sys
 import {}
 print(json.dumps(sorted({{name.split(".")[0] for name in sys.modules}})))
 """
-PACKAGES = ("", ".layers", ".models", ".generation")
+PACKAGES = ("", ".layers", ".models", ".generation", ".zoo")
 OURS = ", ".join(f"keras_transformer{name}" for name in PACKAGES)
 
 
@@ -45,7 +45,8 @@ def test_import_is_light(backend):
 def test_subpackages_load_at_first_use():
     import keras_transformer as kt
 
-    for name in ("data", "generation", "layers", "models", "monitoring", "text", "training"):
+    names = ("data", "generation", "layers", "models", "monitoring", "text", "training", "zoo")
+    for name in names:
         assert getattr(kt, name).__name__ == f"keras_transformer.{name}"
     with pytest.raises(AttributeError, match="no attribute 'zoology'"):
         _ = kt.zoology
@@ -54,6 +55,6 @@ def test_subpackages_load_at_first_use():
 def test_public_names_exist():
     import keras_transformer as kt
 
-    for module in (kt, kt.layers, kt.models, kt.generation):
+    for module in (kt, kt.layers, kt.models, kt.generation, kt.zoo):
         assert module.__all__ == sorted(module.__all__)
         assert all(hasattr(module, name) for name in module.__all__)

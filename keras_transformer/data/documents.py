@@ -10,10 +10,10 @@ class DocumentBatches(EpochBatches):
     """Batches of documents, several in a row, each with its tokens one further on as labels.
 
     A batch is `(token_ids (B,T), labels (B,T))`, int32. A document's inputs are `start_id`
-    and its tokens, its labels its tokens and `end_id`. Rows are padded with `pad_id` in both. A
+    and its tokens, its labels its tokens and `end_id`. Rows are padded with `pad_id`. A
     model with `line_start_id=start_id` keeps attention inside each document. One that is longer
     than a row is cut into pieces, which begin with `start_id` too; the last label of a piece is the
-    document's next token, which therefore is none again, but `pad_id`, where the next piece begins.
+    document's next token, which therefore is none again, but padding, where the next piece begins.
     So every token and every `end_id` is a label exactly once an epoch. All batches have one shape;
     the last one is filled with rows of padding. What an epoch looks like depends on `seed` and its
     number alone.
@@ -23,6 +23,8 @@ class DocumentBatches(EpochBatches):
         batch_size: Rows of a batch, B.
         row_length: Tokens of a row, T.
         start_id, end_id, pad_id: The special tokens' ids.
+        label_pad_id: The label that stands for none. Default `None`: `pad_id`, which then must not
+            be `end_id`.
         shuffle: Default `True`. `False`, for validation, keeps one order.
         seed: Non-negative int.
 
@@ -65,6 +67,7 @@ class DocumentBatches(EpochBatches):
         start_id,
         end_id,
         pad_id=0,
+        label_pad_id=None,
         shuffle=True,
         seed=0,
     ):
@@ -76,7 +79,9 @@ class DocumentBatches(EpochBatches):
                 f"Expected documents with tokens. Received: {len(documents)} documents"
             )
         self.batch_size, self.row_length = batch_size, row_length
-        self.pad_id, self.shuffle, self.seed = pad_id, shuffle, seed
+        self.shuffle, self.seed = shuffle, seed
+        label_pad_id = pad_id if label_pad_id is None else label_pad_id
+        self._pads = pad_id, label_pad_id
         room = row_length - 1
         self.num_cut = sum(len(document) > room for document in documents)
         rows = pack_pieces(documents, row_length, num_special=1)
@@ -87,7 +92,7 @@ class DocumentBatches(EpochBatches):
         def labels(number, begin):
             labels = np.concatenate([documents[number][begin : begin + row_length], [end_id]])
             if begin:
-                labels[0] = pad_id  # the token was the last label of the piece before
+                labels[0] = label_pad_id  # the token was the last label of the piece before
             return labels[:row_length]
 
         self._token_ids, self._labels = (
@@ -117,6 +122,6 @@ class DocumentBatches(EpochBatches):
         rng = np.random.default_rng((self.seed, number)) if self.shuffle else None
         for rows in _cut(self._cell, rng):
             yield tuple(
-                part.padded(rows, self.row_length, self.pad_id)  # (B, T)
-                for part in (self._token_ids, self._labels)
+                part.padded(rows, self.row_length, pad)  # (B, T)
+                for part, pad in zip((self._token_ids, self._labels), self._pads, strict=True)
             )

@@ -140,11 +140,11 @@ class MaskedBatches(EpochBatches):
     A batch is `({"token_ids": (B,T), "masked_positions": (B,P)}, labels (B,P))`, int32. A line is
     `start_id`, its tokens and `end_id`; one that is longer than a row goes on in another row. With
     `next_sentence` a row is `start_id`, a sentence, `end_id`, another sentence, `end_id`, and there
-    is also `segment_ids (B,T)`, 1 on the second; labels are then `(labels, is_next (B,))`, with
+    is also `segment_ids (B,T)`, 1 on the second; labels are then `(labels, is_random (B,))`, with
     `NOT_A_PAIR` for rows of padding. In half of the rows the second sentence is the one that
-    follows the first in its document, in the others a random one of another document. All batches
-    have one shape; the last one is filled with rows of padding. What an epoch looks like depends
-    on `seed` and its number alone.
+    follows the first in its document (0, as BERT has it), in the others a random one of another
+    document (1). All batches have one shape; the last one is filled with rows of padding. What an
+    epoch looks like depends on `seed` and its number alone.
 
     Args:
         lines: Sequence of sequences of ids, without special tokens. With `next_sentence` an empty
@@ -155,6 +155,8 @@ class MaskedBatches(EpochBatches):
         rate: Share of the ordinary tokens that is masked.
         whole_words: Whether all tokens of a word are masked together.
         next_sentence: Whether rows are pairs of sentences.
+        segments: Whether the model has BERT's second input, also where rows are no pairs: there it
+            is all 0.
         shuffle: Default `True`. `False`, for validation, keeps the order and the masks.
         seed: Non-negative int.
 
@@ -193,6 +195,7 @@ class MaskedBatches(EpochBatches):
         rate=0.15,
         whole_words=False,
         next_sentence=False,
+        segments=False,
         shuffle=True,
         seed=0,
     ):
@@ -205,6 +208,7 @@ class MaskedBatches(EpochBatches):
         check_at_least(6, row_length=row_length)
         self.batch_size, self.row_length = batch_size, row_length
         self.whole_words, self.next_sentence = whole_words, next_sentence
+        self.segments = segments
         self.shuffle, self.seed = shuffle, seed
         self.tokenizer = tokenizer
         self.num_predictions = math.ceil(rate * row_length)
@@ -260,14 +264,16 @@ class MaskedBatches(EpochBatches):
                 self._fill(word_starts[rows], True),
             )
             inputs = {"token_ids": ids, "masked_positions": positions}
+            if self.segments:
+                inputs["segment_ids"] = np.zeros_like(ids)
             if self.next_sentence:
-                segment_ids, is_next = pairs
+                segment_ids, is_random = pairs
                 inputs["segment_ids"] = self._fill(segment_ids[rows])
-                labels = labels, self._fill(is_next[rows], NOT_A_PAIR)
+                labels = labels, self._fill(is_random[rows], NOT_A_PAIR)
             yield inputs, labels
 
     def _rows(self, number):
-        """All rows of an epoch: `(token_ids, word_starts[, segment_ids, is_next])`."""
+        """All rows of an epoch: `(token_ids, word_starts[, segment_ids, is_random])`."""
         if not self.next_sentence:
             return self._packed
         rng = np.random.default_rng((self.seed, number, 1))
@@ -275,8 +281,8 @@ class MaskedBatches(EpochBatches):
         token_ids, word_starts = self._table([pair[:2] for pair in pairs], joined=True)
         ends = np.array([len(pair[0]) + 2 for pair in pairs])[:, None]
         segment_ids = (np.arange(self.row_length) >= ends) & (token_ids != self.tokenizer.pad_id)
-        is_next = np.array([pair[2] for pair in pairs], "int32")
-        return token_ids, word_starts, segment_ids.astype("int32"), is_next
+        is_random = np.array([pair[2] for pair in pairs], "int32")
+        return token_ids, word_starts, segment_ids.astype("int32"), is_random
 
     def _table(self, rows, joined=False):
         """Rows of lines as arrays `(rows, T)`: ids, and where words begin."""
@@ -317,7 +323,7 @@ class SentencePairs:
 
     >>> pairs = SentencePairs([[5, 6], [7], [], [8], [9]])
     >>> [(list(a), list(b), c) for a, b, c in pairs.draw(np.random.default_rng(0), 9)]
-    [([5, 6], [9], 0), ([8], [9], 1)]
+    [([5, 6], [9], 1), ([8], [9], 0)]
     """
 
     def __init__(self, lines):
@@ -333,18 +339,18 @@ class SentencePairs:
             )
 
     def draw(self, rng, room):
-        """Yields `(first, second, is_next)` for every line that another follows.
+        """Yields `(first, second, is_random)` for every line that another follows.
 
         Args:
             rng: `numpy.random.Generator`.
             room: int, most tokens of both together; the longer one loses its last ones.
         """
-        real = rng.random(len(self.follows)) < 0.5
-        for i, is_next in zip(self.follows.tolist(), real.tolist(), strict=True):
+        random = rng.random(len(self.follows)) >= 0.5
+        for i, is_random in zip(self.follows.tolist(), random.tolist(), strict=True):
             j = i + 1
-            while not is_next and self.document[j] == self.document[i]:
+            while is_random and self.document[j] == self.document[i]:
                 j = int(rng.integers(len(self.lines)))
             first, second = self.lines[i], self.lines[j]
             kept = max(room - len(second), room // 2) if len(first) + len(second) > room else None
             first = first[:kept]
-            yield first, second[: room - len(first)], int(is_next)
+            yield first, second[: room - len(first)], int(is_random)

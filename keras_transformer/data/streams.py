@@ -19,6 +19,8 @@ class StreamBatches(EpochBatches):
         batch_size: Rows of a batch, B.
         row_length: Tokens of a row, T.
         pad_id: The padding token's id.
+        label_pad_id: The label that stands for none. Default `None`: `pad_id`, which then must
+            be no token of the stream.
         num_batches: Batches of an epoch of random crops. Default `None`: as many whole ones as the
             stream would fill, but at least one.
         shuffle: Default `True`. `False` is for validation.
@@ -57,6 +59,7 @@ class StreamBatches(EpochBatches):
         batch_size,
         row_length,
         pad_id=0,
+        label_pad_id=None,
         num_batches=None,
         shuffle=True,
         seed=0,
@@ -73,7 +76,8 @@ class StreamBatches(EpochBatches):
                     f"Received: num_batches={num_batches}"
                 )
         self.batch_size, self.row_length = batch_size, row_length
-        self.pad_id, self.shuffle, self.seed = pad_id, shuffle, seed
+        self.shuffle, self.seed = shuffle, seed
+        self._pads = pad_id, pad_id if label_pad_id is None else label_pad_id
         self._ids = np.asarray(ids)
         size, labels = batch_size * row_length, len(ids) - 1
         if shuffle:
@@ -108,5 +112,6 @@ class StreamBatches(EpochBatches):
             ids = self._ids.take(places, mode="clip").astype("int32")
             real = places[:, 1:] < len(self._ids)  # (B, T), where there is a label
             yield tuple(
-                np.where(real, part, np.int32(self.pad_id)) for part in (ids[:, :-1], ids[:, 1:])
+                np.where(real, part, np.int32(pad))
+                for part, pad in zip((ids[:, :-1], ids[:, 1:]), self._pads, strict=True)
             )

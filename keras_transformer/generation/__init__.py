@@ -1,13 +1,18 @@
 """Generation with any model made of this package's layers."""
 
 from keras_transformer.generation.beam_search import BeamSearch
+from keras_transformer.generation.constraints import (
+    ForbiddenSequence,
+    ForbiddenTokens,
+    ForcedTokens,
+    MinLength,
+    NoRepeatNgrams,
+)
 from keras_transformer.generation.generator import Generator
 from keras_transformer.generation.rules import (
-    ForbiddenTokens,
-    MinLength,
     MinP,
-    NoRepeatNgrams,
     Past,
+    Renormalize,
     RepetitionPenalty,
     Temperature,
     TopK,
@@ -17,7 +22,9 @@ from keras_transformer.generation.samplers import GreedySampler, RandomSampler
 
 __all__ = [
     "BeamSearch",
+    "ForbiddenSequence",
     "ForbiddenTokens",
+    "ForcedTokens",
     "Generator",
     "GreedySampler",
     "MinLength",
@@ -25,6 +32,7 @@ __all__ = [
     "NoRepeatNgrams",
     "Past",
     "RandomSampler",
+    "Renormalize",
     "RepetitionPenalty",
     "Temperature",
     "TopK",

@@ -2,7 +2,7 @@
 
 from keras import ops
 
-from keras_transformer.generation.rules import NEVER
+from keras_transformer.generation.rules import NEVER, is_end
 from keras_transformer.layers.arguments import require
 
 
@@ -10,9 +10,9 @@ class BeamSearch:
     """Keeps the `beams` most probable hypotheses and returns the best finished ones.
 
     Every step extends each open hypothesis by every token and looks at the `2 * beams` best
-    extensions: those that end move to the finished ones, the best `beams` others stay open. A row
-    stops early only when no open hypothesis could still win. Hypotheses that are open when
-    `max_new_tokens` are reached compete as they are.
+    extensions, or more if there are several ends: those that end move to the finished ones, the
+    best `beams` others stay open. Hypotheses that are open when `max_new_tokens` are reached
+    compete as they are.
 
     Args:
         beams: int, open hypotheses a row, and finished ones that are kept.
@@ -20,9 +20,14 @@ class BeamSearch:
             `log-probability / penalty(n)`; 0 compares plain log-probabilities.
         n_best: int, hypotheses that `Generator.n_best` returns.
         penalty: `"gnmt"` for `((5 + n) / 6) ** alpha`, `"power"` for `n ** alpha`.
+        early_stopping: when a row stops before `max_new_tokens`. `"never"` is as soon as no open
+            hypothesis could still win, and loses nothing. False, the default of `transformers`,
+            is as soon as no open one would be kept if it ended now: a longer one might have won.
+            True is as soon as `beams` have finished, the fastest.
 
     Raises:
-        ValueError: unless beams >= n_best >= 1, length_penalty >= 0 and the penalty is known.
+        ValueError: unless beams >= n_best >= 1, length_penalty >= 0, and the penalty and
+            early_stopping are known.
 
     Reference:
         Wu et al. 2016, "Google's Neural Machine Translation System", section 7 (length penalty);
@@ -36,16 +41,22 @@ class BeamSearch:
 
     samples = 1
 
-    def __init__(self, beams=5, length_penalty=0.6, n_best=1, penalty="gnmt"):
+    def __init__(
+        self, beams=5, length_penalty=0.6, n_best=1, penalty="gnmt", early_stopping="never"
+    ):
         require(beams >= n_best >= 1, "beams >= n_best >= 1", beams=beams, n_best=n_best)
         require(length_penalty >= 0, "length_penalty >= 0", length_penalty=length_penalty)
         require(penalty in ("gnmt", "power"), "penalty to be 'gnmt' or 'power'", penalty=penalty)
+        require(
+            early_stopping in ("never", False, True),
+            "early_stopping to be 'never', False or True",
+            early_stopping=early_stopping,
+        )
         self.beams = self.width = beams
-        # With one beam the only extension to follow is the best one: that is greedy search.
-        self.candidates = 2 * beams if beams > 1 else 1
         self.length_penalty = length_penalty
         self.n_best = n_best
         self.penalty = penalty
+        self.early_stopping = early_stopping
 
     def penalty_of(self, n):
         """What the log-probability of `n` tokens is divided by."""
@@ -66,17 +77,18 @@ class BeamSearch:
         score = ops.zeros((batch, beams)) + ops.where(first, 0.0, NEVER)
         sequence = ops.full((batch, beams, max_new_tokens), decoding.pad_id, dtype="int32")
         finished = sequence, ops.full((batch, beams), NEVER)
-        open_beams = self._extend(decoding, logits, score, sequence, 0)
-        finished = self._collect(finished, open_beams, 1)
-        sequence, score, _ = self._keep_open(open_beams)
+        going = ops.ones((batch,), dtype="bool")  # rows that may still find something better
+        candidates = self._extend(decoding, logits, score, sequence, 0)
+        finished = self._collect(finished, candidates, going, 1, max_new_tokens)
+        sequence, score, _ = self._keep_open(candidates)
+        going = self._may_improve(score, finished, 1, max_new_tokens)
         # The slot, among those of its step, of each earlier token of each hypothesis.
         slots = ops.zeros((batch, beams, max_new_tokens), dtype="int32")
 
-        def could_win(i, sequence, score, slots, finished, state):
-            bound = ops.max(score, axis=1) / self.penalty_of(max_new_tokens)
-            return ops.any(bound > finished[1][:, self.n_best - 1])
+        def unfinished(i, going, *others):
+            return ops.any(going)
 
-        def extend(i, sequence, score, slots, finished, state):
+        def extend(i, going, sequence, score, slots, finished, state):
             own = ops.broadcast_to(ops.arange(beams)[None, :, None], (batch, beams, 1))
             slots = ops.slice_update(slots, [0, 0, i], own)
             visible = ops.one_hot(slots[:, :, :-1], beams, dtype="bool")
@@ -84,27 +96,27 @@ class BeamSearch:
             token = ops.take(sequence, i, axis=2)  # (B, beams)
             logits, state = decoding.step(i, token, state, visible)
             candidates = self._extend(decoding, logits, score, sequence, i + 1)
-            finished = self._collect(finished, candidates, i + 2)
+            finished = self._collect(finished, candidates, going, i + 2, max_new_tokens)
             sequence, score, parent = self._keep_open(candidates)
-            return i + 1, sequence, score, gather_beams(slots, parent), finished, state
+            better = self._may_improve(score, finished, i + 2, max_new_tokens)
+            going, slots = ops.logical_and(going, better), gather_beams(slots, parent)
+            return i + 1, going, sequence, score, slots, finished, state
 
-        loop = ops.convert_to_tensor(0, "int32"), sequence, score, slots, finished, state
+        loop = ops.convert_to_tensor(0, "int32"), going, sequence, score, slots, finished, state
         if max_new_tokens > 1:  # else JAX would trace a step that has no slots
-            loop = ops.while_loop(could_win, extend, loop, maximum_iterations=max_new_tokens - 1)
-        _, sequence, score, _, finished, _ = loop
-        sequence, score = best(
-            self.n_best,
-            [finished[0], sequence],
-            [finished[1], score / self.penalty_of(max_new_tokens)],
-        )
-        return sequence, score
+            loop = ops.while_loop(unfinished, extend, loop, maximum_iterations=max_new_tokens - 1)
+        sequence, score = loop[-2]
+        return sequence[:, : self.n_best], score[:, : self.n_best]
 
     def _extend(self, decoding, logits, score, sequence, i):
-        """The `2 * beams` best extensions of the open hypotheses by token `i`.
+        """The best extensions of the open hypotheses by token `i`, C of them.
 
-        A tuple of `sequence (B, 2 beams, L)`, `score`, `ended` and `parent (B, 2 beams)`.
+        A tuple of `sequence (B, C, L)`, `score`, `ended` and `parent (B, C)`.
         """
-        width = min(self.candidates, logits.shape[-1])
+        # Enough for `beams` to stay open, if all the others end. With one beam the only extension
+        # to follow is the best one: that is greedy search.
+        count = self.beams * (1 + len(decoding.end_ids)) if self.beams > 1 else 1
+        width = min(count, logits.shape[-1])
         log_total = ops.logsumexp(logits, axis=-1, keepdims=True)  # (B, beams, 1)
         if decoding.rules:  # which are about log-probabilities here
             logits = decoding.follow_rules(logits - log_total, sequence, i)
@@ -113,21 +125,31 @@ class BeamSearch:
         top, token = ops.top_k(logits, width)  # (B, beams, width)
         total = top - log_total + score[:, :, None]
         flat = (total.shape[0], self.beams * width)
-        score, chosen = ops.top_k(ops.reshape(total, flat), self.candidates)  # (B, 2 beams)
+        score, chosen = ops.top_k(ops.reshape(total, flat), count)  # (B, C)
         parent = chosen // width
         token = ops.take_along_axis(ops.reshape(token, flat), chosen, axis=1)
         sequence = ops.slice_update(
             gather_beams(sequence, parent), [0, 0, i], ops.cast(token, "int32")[:, :, None]
         )
-        return sequence, score, token == decoding.end_id, parent
+        return sequence, score, is_end(token, decoding.end_ids), parent
 
-    def _collect(self, finished, candidates, n):
+    def _collect(self, finished, candidates, going, n, max_new_tokens):
         """The best `beams` of the finished hypotheses and of the candidates that end here."""
         sequence, score, ended, _ = candidates
+        ended = ops.logical_or(ended, ops.equal(n, max_new_tokens))
         # An end counts only among the best `beams`, where an open hypothesis would have to be.
-        ended = ops.logical_and(ended, ops.arange(self.candidates) < self.beams)
+        ended = ops.logical_and(ended, ops.arange(score.shape[1]) < self.beams)
+        ended = ops.logical_and(ended, going[:, None])
         score = ops.where(ended, score / self.penalty_of(n), NEVER)
         return best(self.beams, [finished[0], sequence], [finished[1], score])
+
+    def _may_improve(self, score, finished, n, max_new_tokens):
+        """Which rows go on, `(B,)`, with open hypotheses of `n` tokens and `score (B, beams)`."""
+        if self.early_stopping is True:
+            return finished[1][:, -1] <= NEVER  # a place is free
+        if self.early_stopping is False:
+            return score[:, 0] / self.penalty_of(n) > finished[1][:, -1]
+        return score[:, 0] / self.penalty_of(max_new_tokens) > finished[1][:, self.n_best - 1]
 
     def _keep_open(self, candidates):
         """`(sequence, score, parent)` of the best `beams` candidates that have not ended."""

@@ -19,7 +19,7 @@ class CachedDecoding:
         prompt: `(B, P)` ints, padded on the left.
         starts: `(B,)` ints, how many tokens of padding each prompt has, or None for none.
         max_new_tokens: int.
-        end_id: int, the token that ends a sequence, or -1.
+        end_ids: tuple of ints, the tokens that end a sequence; (-1,) for none.
         pad_id: int, stands behind the end.
         rules: functions `(logits (R, V), Past) -> logits`.
         width: int, hypotheses a row.
@@ -33,7 +33,7 @@ class CachedDecoding:
         prompt,
         starts,
         max_new_tokens,
-        end_id=-1,
+        end_ids=(-1,),
         pad_id=0,
         rules=(),
         width=1,
@@ -44,7 +44,7 @@ class CachedDecoding:
         self.prompt = prompt
         self.prompt_length = prompt.shape[1]
         self.max_new_tokens = max_new_tokens
-        self.end_id = end_id
+        self.end_ids = end_ids
         self.pad_id = pad_id
         self.rules = rules
         self.width = width
@@ -97,7 +97,7 @@ class CachedDecoding:
         prompt = ops.where(real, self.prompt, -1)  # (B, P)
         prompt = ops.repeat(prompt, flat.shape[0] // prompt.shape[0], axis=0)  # (R, P)
         token_ids = ops.concatenate([prompt, new], axis=1)
-        past = Past(token_ids, self.prompt_length + count, self.said + count, self.end_id)
+        past = Past(token_ids, self.prompt_length + count, self.said + count, self.end_ids)
         for rule in self.rules:
             flat = rule(flat, past)
         return ops.reshape(flat, logits.shape)

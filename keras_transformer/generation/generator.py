@@ -7,6 +7,7 @@ from keras_transformer.generation.anatomy import cache_window, learned_length, s
 from keras_transformer.generation.compiling import compile_for
 from keras_transformer.generation.decoding import CachedDecoding
 from keras_transformer.generation.rows import append_rows, pad_rows
+from keras_transformer.generation.rules import is_end
 from keras_transformer.generation.samplers import GreedySampler, Sampler
 from keras_transformer.generation.text_stream import TextStream
 from keras_transformer.layers.arguments import require
@@ -25,11 +26,12 @@ class Generator:
 
     Args:
         model: a Functional `keras.Model` with logits as output.
-        end_id: int, the token that ends a sequence. None never stops early.
+        end_id: int, the token that ends a sequence, or a list of several. None never stops early.
         start_id: int, the token that a decoder starts with; needed for an encoder-decoder. Of other
             models it is the one that a prompt may begin with.
         pad_id: int, fills up rows after their end, in the input and in the output.
-        max_new_tokens: int, the most tokens to generate, the end token included.
+        max_new_tokens: int, the most tokens to generate, the end token included. None means as many
+            as fill the context, after the longest of a batch of prompts.
         sampler: `"greedy"`, a `RandomSampler` or a `BeamSearch`.
         rules: list of what changes the logits before the sampler sees them, in this order, such as
             `[Temperature(0.8), TopP(0.95)]`; functions `(logits (R, V), Past) -> logits`.
@@ -70,14 +72,18 @@ class Generator:
         rules=(),
         context=None,
     ):
-        require(max_new_tokens > 0, "max_new_tokens to be positive", max_new_tokens=max_new_tokens)
+        require(
+            max_new_tokens is None or max_new_tokens > 0,
+            "max_new_tokens to be positive or None",
+            max_new_tokens=max_new_tokens,
+        )
         require(
             sampler == "greedy" or hasattr(sampler, "generate"),
             "sampler to be 'greedy', a RandomSampler or a BeamSearch",
             sampler=sampler,
         )
         self.model = model
-        self.end_id = -1 if end_id is None else end_id
+        self.end_ids = tuple(np.atleast_1d(-1 if end_id is None else end_id).tolist())
         self.start_id = start_id
         self.pad_id = pad_id
         self.max_new_tokens = max_new_tokens
@@ -91,6 +97,7 @@ class Generator:
         require(context is None or context > 0, "context to be positive or None", context=context)
         lengths = context, learned_length(self.decoder if self.encoder else model)
         self.context = min((length for length in lengths if length), default=None)
+        require(max_new_tokens or self.context, "max_new_tokens or a context", context=context)
         self._generate = compile_for(model, self._generate)
         self._begin = compile_for(model, self._begin)
         self._go_on = compile_for(model, self._go_on)
@@ -107,8 +114,9 @@ class Generator:
         only where there are not n others, with scores of minus many millions.
         """
         ids, lengths = self._prepare(ids)
-        self._check_length(self.max_new_tokens + (0 if self.encoder else ids.shape[1] - 1))
-        random = self.sampler.draw(self.max_new_tokens, len(ids))
+        max_new_tokens = self._room(ids)
+        self._check_length(max_new_tokens + (0 if self.encoder else ids.shape[1] - 1))
+        random = self.sampler.draw(max_new_tokens, len(ids))
         sequences, scores = map(ops.convert_to_numpy, self._generate(ids, lengths, random))
         if not self.encoder:
             sequences = append_rows(ids, lengths, sequences, self.pad_id)
@@ -170,17 +178,18 @@ class Generator:
             sampler=self.sampler,
         )
         ids, lengths = self._prepare(ids)
-        self._check_length(self.max_new_tokens if self.encoder else ids.shape[1])
+        max_new_tokens = self._room(ids)
+        self._check_length(max_new_tokens if self.encoder else ids.shape[1])
         rows = [
             [] if self.encoder else row[:n].tolist() for row, n in zip(ids, lengths, strict=True)
         ]
         # An end in a prompt, of an earlier text, would end all text for a tokenizer.
         prompts = [
-            row[len(row) - row[::-1].index(self.end_id) :] if self.end_id in row else row
+            row[max((i for i, token in enumerate(row, 1) if token in self.end_ids), default=0) :]
             for row in rows
         ]
         text = TextStream(decode, prompts, stop)
-        random = self.sampler.draw(self.max_new_tokens, len(ids))
+        random = self.sampler.draw(max_new_tokens, len(ids))
         score, said = np.zeros(len(ids)), 0
         while True:
             room = self.context - ids.shape[1] + 1 if self.context and not self.encoder else None
@@ -188,7 +197,7 @@ class Generator:
             for tokens, done, gain in self._tokens(ids, lengths, random[said:][:room], said, text):
                 said += 1
                 score = before + np.where(was_over, 0.0, gain)
-                yield text.push(tokens, done | (said == self.max_new_tokens)), score
+                yield text.push(tokens, done | (said == max_new_tokens)), score
                 if text.over.all():
                     return
                 for row, token in zip(rows, tokens.tolist(), strict=True):
@@ -214,7 +223,7 @@ class Generator:
             while shown <= int(i):
                 yield (
                     tokens[:, shown],
-                    text.over | (tokens[:, shown] == self.end_id),
+                    text.over | is_end(tokens[:, shown], self.end_ids),
                     scores[:, shown],
                 )
                 shown += 1
@@ -239,7 +248,8 @@ class Generator:
         return np.take_along_axis(rows, index, axis=1), np.take_along_axis(scores, order, axis=1)
 
     def _generate(self, ids, lengths, random):
-        decoding = self._decoding(ids, lengths, self.encoder and self.encoder(ids))
+        memory = self.encoder and self.encoder(ids)
+        decoding = self._decoding(ids, lengths, memory, self._room(ids))
         return self.sampler.generate(decoding, random)
 
     def _begin(self, ids, lengths, random, said):
@@ -251,7 +261,7 @@ class Generator:
         decoding = self._decoding(ids, lengths, memory, random.shape[0], said)
         return self.sampler.go_on(decoding, random, carry, last)
 
-    def _decoding(self, ids, lengths, memory, max_new_tokens=None, said=0):
+    def _decoding(self, ids, lengths, memory, max_new_tokens, said=0):
         if self.encoder:
             starts, prompt = None, ops.full((ids.shape[0], 1), self.start_id, dtype="int32")
         else:
@@ -269,14 +279,19 @@ class Generator:
             decode,
             prompt,
             starts,
-            max_new_tokens or self.max_new_tokens,
-            self.end_id,
+            max_new_tokens,
+            self.end_ids,
             self.pad_id,
             self.rules,
             self.sampler.width,
             self.window,
             said,
         )
+
+    def _room(self, ids):
+        """How many new tokens there may be after prompts `ids (B, T)`, or from a source."""
+        read = 0 if self.encoder else ids.shape[1] - 1
+        return self.max_new_tokens or max(1, self.context - read)
 
     def _check_length(self, length):
         require(

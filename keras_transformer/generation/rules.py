@@ -3,12 +3,14 @@
 A `Generator` applies its rules in order, before any sampler chooses; in a beam search the logits
 are log-probabilities, and what the rules leave of them is what hypotheses are compared by.
 `NEVER` is a very small logit: where rules forbid everything, what is said is one of the forbidden,
-so `ForbiddenTokens` and `MinLength` belong before `TopK`, `TopP` and `MinP`.
+so constraints belong before `TopK`, `TopP` and `MinP`.
 """
 
+import functools
+import operator
 from typing import Any, NamedTuple
 
-import numpy as np
+import numpy as np  # noqa: F401  for the examples
 from keras import ops
 
 from keras_transformer.layers.arguments import require
@@ -23,13 +25,13 @@ class Past(NamedTuple):
         token_ids: `(R, L)` ints, prompt and new tokens; -1 for padding and what is still to come.
         length: int or scalar int tensor, the place in `token_ids` of the token to be chosen.
         count: int or scalar int tensor, how many tokens are new.
-        end_id: int, the token that ends a sequence, or -1.
+        end_ids: tuple of ints, the tokens that end a sequence; (-1,) for none.
     """
 
     token_ids: Any
     length: Any
     count: Any
-    end_id: int
+    end_ids: tuple
 
 
 class Temperature:
@@ -156,7 +158,7 @@ class RepetitionPenalty:
 
     Example:
 
-    >>> past = Past(np.array([[0, 1, -1]]), length=2, count=1, end_id=-1)
+    >>> past = Past(np.array([[0, 1, -1]]), length=2, count=1, end_ids=(-1,))
     >>> ops.convert_to_numpy(RepetitionPenalty(2.0)(np.array([[3.0, -3.0, 3.0]]), past)).tolist()
     [[1.5, -6.0, 3.0]]
     """
@@ -171,93 +173,24 @@ class RepetitionPenalty:
         return ops.where(said, penalised, logits)
 
 
-class NoRepeatNgrams:
-    """Forbids what would repeat n tokens in a row, of the prompt or of what was said.
+class Renormalize:
+    """Makes the probabilities of what other rules left sum to 1 again.
 
-    Args:
-        n: int.
-
-    Raises:
-        ValueError: unless it is positive.
-
-    Reference:
-        Paulus et al. 2018, "A Deep Reinforced Model for Abstractive Summarization", section 2.5.
+    Only a beam search is changed by it, which adds log-probabilities up; there it belongs last.
 
     Example:
 
-    >>> past = Past(np.array([[0, 1, 2, 0, -1]]), length=4, count=3, end_id=-1)
-    >>> logits = NoRepeatNgrams(2)(np.array([[0.1, 2.0, 0.3]]), past)
-    >>> ops.convert_to_numpy(logits) > NEVER  # 0 was followed by 1
-    array([[ True, False,  True]])
+    >>> ops.convert_to_numpy(Renormalize()(np.array([[2.0, 2.0, NEVER]]), None))[:, :2].round(3)
+    array([[-0.693, -0.693]])
     """
 
-    def __init__(self, n):
-        require(n > 0, "n of NoRepeatNgrams to be positive", n=n)
-        self.n = n
-
     def __call__(self, logits, past):
-        n, ids = self.n, past.token_ids  # (R, L)
-        rows, starts = ids.shape[0], ids.shape[1] - n + 1
-        if starts < 1:
-            return logits
-        same = ops.ones((rows, starts), dtype="bool")  # as the last n - 1 tokens, from each start
-        for j in range(n - 1):
-            # While there are fewer than n - 1 tokens, -1 is among these.
-            token = ops.slice(ids, (0, ops.maximum(past.length - (n - 1), 0) + j), (rows, 1))
-            same = ops.logical_and(
-                same, ops.logical_and(ids[:, j : j + starts] == token, token >= 0)
-            )
-        repeats = ops.where(same, ids[:, n - 1 :], -1)
-        return ops.where(occur(repeats, logits), NEVER, logits)
+        return ops.log_softmax(logits, axis=-1)
 
 
-class MinLength:
-    """Forbids the end before there are so many new tokens, the end itself not counted.
-
-    Args:
-        length: int.
-
-    Raises:
-        ValueError: when it is negative.
-
-    Example:
-
-    >>> past = Past(None, length=9, count=2, end_id=1)
-    >>> ops.convert_to_numpy(MinLength(3)(np.array([[0.1, 2.0, 0.3]]), past)) > NEVER
-    array([[ True, False,  True]])
-    """
-
-    def __init__(self, length):
-        require(length >= 0, "length of MinLength to be at least 0", length=length)
-        self.length = length
-
-    def __call__(self, logits, past):
-        end = ops.arange(logits.shape[-1]) == past.end_id
-        return ops.where(ops.logical_and(end, past.count < self.length), NEVER, logits)
-
-
-class ForbiddenTokens:
-    """Forbids tokens, for example padding.
-
-    Args:
-        token_ids: ints.
-
-    Raises:
-        ValueError: for negative ones.
-
-    Example:
-
-    >>> ops.convert_to_numpy(ForbiddenTokens([1])(np.array([[0.1, 2.0, 0.3]]), None)) > NEVER
-    array([[ True, False,  True]])
-    """
-
-    def __init__(self, token_ids):
-        self.token_ids = tuple(map(int, token_ids))
-        require(min(self.token_ids, default=0) >= 0, "tokens to be at least 0", token_ids=token_ids)
-
-    def __call__(self, logits, past):
-        forbidden = np.isin(np.arange(logits.shape[-1]), self.token_ids)
-        return ops.where(ops.convert_to_tensor(forbidden), NEVER, logits)
+def is_end(token, end_ids):
+    """Which of the tokens end a sequence: a bool array like `token`."""
+    return functools.reduce(operator.or_, [token == end_id for end_id in end_ids])
 
 
 def occur(token_ids, logits):

@@ -3,6 +3,7 @@
 import numpy as np
 from keras import ops
 
+from keras_transformer.generation.rules import is_end
 from keras_transformer.layers.arguments import require
 
 
@@ -59,7 +60,8 @@ class Sampler:
         gains = ops.slice_update(gains, [0, i], gain[:, None])
         token = ops.where(done, decoding.pad_id, token)
         sequence = ops.slice_update(sequence, [0, i], token[:, None])
-        return i, ops.logical_or(done, token == decoding.end_id), gains, sequence, cache
+        done = ops.logical_or(done, is_end(token, decoding.end_ids))
+        return i, done, gains, sequence, cache
 
 
 class GreedySampler(Sampler):

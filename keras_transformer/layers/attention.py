@@ -25,7 +25,7 @@ def take_positions(x, positions):
         return x
     # One index into all rows: on CPUs twice as fast as an index within each.
     first = ops.expand_dims(ops.arange(ops.shape(x)[0], dtype="int32") * ops.shape(x)[1], 1)
-    rows = ops.reshape(x, (-1, *x.shape[2:]))  # (B * T, ...)
+    rows = ops.reshape(x, (-1, *ops.shape(x)[2:]))  # (B * T, ...)
     return ops.take(rows, ops.cast(positions, "int32") + first, axis=0)  # (B, P, ...)
 
 
@@ -85,6 +85,8 @@ class MultiHeadAttention(keras.layers.Layer):
         )
         self.head_dim = self.key_dim or hidden_dim // self.num_heads
         self.rotate = self.rotary or (lambda heads: heads)
+        if self.rotary:
+            self.rotary.build((None, None, self.num_heads, self.head_dim))
         self.output_projection = projection(
             self, hidden_dim, "output", (None, None, self.num_heads * self.head_dim)
         )

@@ -56,6 +56,7 @@ class DecoderBlock(TransformerBlock):
 
     def build(self, x_shape, memory_shape=None):
         super().build(x_shape)
+        self.causal_mask.build(x_shape)
         if memory_shape is not None:
             self.cross_attention = MultiHeadCrossAttention(
                 **self._attention_arguments("cross_attention")

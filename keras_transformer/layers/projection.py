@@ -18,14 +18,24 @@ class Projection(keras.layers.Dense):
 
     @property
     def kernel(self):
-        kernel = super().kernel
         if CacheScope.current() is None or self.compute_dtype == "float32":
-            return kernel
+            return self._merged_kernel()
 
         def prepare():
-            return ops.transpose(ops.cast(kernel, self.compute_dtype))
+            return ops.transpose(ops.cast(self._merged_kernel(), self.compute_dtype))
 
         return ops.transpose(compute_once(self.path, prepare))
+
+    def _merged_kernel(self):
+        if not self.lora_enabled:
+            return super().kernel
+        # Keras' own sum is rounded to the compute precision, also where it is saved.
+        added = ops.matmul(self.lora_kernel_a, self.lora_kernel_b)
+        return ops.add(self._kernel, self.lora_alpha / self.lora_rank * added)
+
+    def quantize(self, mode=None, type_check=True, config=None):
+        # Keras refuses subclasses, which may compute something else. This one does not.
+        super().quantize(mode, type_check=False, config=config)
 
 
 def projection(layer, units, name, input_shape):

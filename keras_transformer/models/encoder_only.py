@@ -47,7 +47,8 @@ def masked_language_model(config, next_sentence=False):
     Args:
         config: `TransformerConfig`. With `num_segments` there is an input `segment_ids (B, T)`.
         next_sentence: bool, whether there is a second output, `next_sentence (B, 2)`: logits, from
-            the pooled first token, of whether the second segment follows the first (class 1).
+            the pooled first token, of whether the second segment follows the first (class 0, as in
+            BERT's published heads) or is a random one (class 1).
 
     Returns:
         A Functional `keras.Model`.

@@ -24,6 +24,7 @@ class Tokenizer:
         pad_id, unknown_id, start_id, end_id: 0, 1, 2, 3 in every tokenizer that was trained here.
         mask_id: What a masked language model sees in a token's place; None without such a token.
         special_ids: List of all of these.
+        prefix_ids, suffix_ids: What a published model wants before and after a text; else empty.
 
     Example:
 
@@ -39,6 +40,7 @@ class Tokenizer:
     special_tokens = ("<pad>", "<unk>", "<s>", "</s>", "<mask>")  # the last one need not be there
     file = "vocabulary.txt"
     lossless = False
+    prefix_ids = suffix_ids = ()
 
     def __init__(self, kind, lowercase, tokens, mask=False):
         self.kind = kind
@@ -57,6 +59,16 @@ class Tokenizer:
         self.vocabulary_size = len(self.vocabulary)
         self._begins_word = np.array([self._is_beginning(token) for token in self.vocabulary])
 
+    @property
+    def decoder_start_id(self):
+        """What a decoder reads first: the start, or the end where texts have a prefix, as BART's.
+
+        >>> from keras_transformer.text import train_tokenizer
+        >>> train_tokenizer("whitespace", ["a b"]).decoder_start_id
+        2
+        """
+        return self.end_id if self.prefix_ids else self.start_id
+
     def encode(self, lines):
         """Turns lines into ids, without special tokens.
 
@@ -69,7 +81,7 @@ class Tokenizer:
         return [np.array(ids, "int32") for ids in self._encode(list(lines))]
 
     def encode_target(self, lines):
-        """As `encode`, for what is to be `decode`d: some checkpoints have a model for each language.
+        """As `encode`, for texts to `decode` to: some checkpoints have a model for each language.
 
         Args:
             lines: List of str.

@@ -4,6 +4,7 @@ from keras_transformer.training import recipe
 from keras_transformer.training.callbacks import LogConstants, StopAfter, Throughput
 from keras_transformer.training.checkpoints import Checkpoint, Position, average_checkpoints
 from keras_transformer.training.flops import matmul_peak, train_flops_per_token
+from keras_transformer.training.lora import enable_lora
 from keras_transformer.training.losses import MaskedCrossentropy
 from keras_transformer.training.metrics import (
     MaskedAccuracy,
@@ -35,6 +36,7 @@ __all__ = [
     "Throughput",
     "adamw",
     "average_checkpoints",
+    "enable_lora",
     "matmul_peak",
     "recipe",
     "train_flops_per_token",

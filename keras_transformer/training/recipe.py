@@ -16,6 +16,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from keras_transformer.data.batching import check_at_least
 from keras_transformer.text import load_tokenizer
 from keras_transformer.training.callbacks import StopAfter
 from keras_transformer.training.optimizers import adamw
@@ -25,6 +26,11 @@ from keras_transformer.training.schedules import LinearDecay
 # How far to go, and where from: what a resumed run may change.
 RUN_MODES = ("epochs", "max_updates", "resume", "overwrite", "settings", "name", "recipe")
 ARCHITECTURE = ("num_layers", "num_heads", "hidden_dim", "intermediate_dim", "dropout")
+# What a pretrained model brings, and no flag can change.
+PRETRAINED = (
+    *("tokenizer", "vocabulary", "vocabulary_size", "lowercase", "preset", "modern", "window"),
+    *("num_layers", "num_heads", "hidden_dim", "intermediate_dim"),
+)
 
 
 def add_model_settings(add):
@@ -34,6 +40,8 @@ def add_model_settings(add):
     add("--hidden-dim", type=int, help="width of the residual stream")
     add("--intermediate-dim", type=int, help="width inside the feed-forward networks")
     add("--dropout", type=float, help="share of activations dropped in training")
+    add("--from-zoo", help="instead: a published model to begin with, its folder or hub id")
+    add("--lora", type=int, help="of a pretrained model learn only changes of this rank")
 
 
 def model_changes(settings):
@@ -73,13 +81,39 @@ def parse_training(parser, arguments, built_in, text):
         stored = read_json(Path(given.settings))
         check_recipe(given.settings, stored, recipe)
         parser.set_defaults(**{**stored, "name": None})
-    elif not any(getattr(given, name) for name in text):
+    elif not any(getattr(given, name) for name in (*text, "from_zoo")):
         parser.set_defaults(**built_in)
     # How a stored run was begun is no part of what is repeated.
     parser.set_defaults(recipe=recipe, resume=False, overwrite=False, settings=None)
     settings = parser.parse_args(arguments)
     settings.name = settings.name or time.strftime(f"{recipe}-%Y%m%d-%H%M%S")
+    check_pretrained(settings, arguments)
     return settings
+
+
+def check_pretrained(settings, arguments):
+    """Refuses flags that contradict a pretrained model, and --lora without one."""
+    given = {argument.partition("=")[0] for argument in arguments}
+    refused = [flag for flag in map(flag_of, PRETRAINED) if flag in given]
+    for source in ("from_zoo", "from_run"):
+        if getattr(settings, source, None) and refused:
+            raise ValueError(
+                f"{flag_of(source)} brings its own model and tokenizer, not {', '.join(refused)}."
+            )
+    from_run = getattr(settings, "from_run", None) and not settings.fresh
+    if settings.lora is not None and not (settings.from_zoo or from_run):
+        raise ValueError("--lora goes together with a pretrained model.")
+    check_at_least_1(settings, "lora")
+
+
+def check_at_least_1(settings, *names):
+    """Refuses settings below 1; None stands for none."""
+    given = {flag_of(name): getattr(settings, name) for name in names}
+    check_at_least(1, **{flag: value for flag, value in given.items() if value is not None})
+
+
+def flag_of(name):
+    return f"--{name.replace('_', '-')}"
 
 
 def vocabulary_size(settings):
@@ -200,12 +234,32 @@ def fit(settings, model, batches, valid_batches, checkpoint, callbacks):
     return history
 
 
-def load_run(folder, recipe):
-    """A finished run: `(run, model, tokenizer)`."""
+def add_int8(add):
+    """The flag of the commands for finished runs; see `load_run`."""
+    add(
+        "--int8",
+        action="store_true",
+        help="linear maps in 8 bits: less memory, a little less exact",
+    )
+
+
+def load_run(folder, recipe, int8=False):
+    """A finished run: `(run, model, tokenizer)`.
+
+    Args:
+        folder: The run's folder.
+        recipe: Name of the recipe that it must be of.
+        int8: Whether the kernels of all linear maps are rounded to 8 bits, those that embed tokens
+            excepted.
+    """
     run = Run.open(folder, recipe)
     if not run.model_file.is_file():
         raise RunError(f"{folder} has no model.keras: its training is not over.")
-    return run, keras.models.load_model(run.model_file, compile=False), load_tokenizer(run.folder)
+    model = keras.models.load_model(run.model_file, compile=False)
+    if int8:
+        # Of the other layers Keras would say, one by one, that it cannot.
+        model.quantize("int8", filters=lambda layer: isinstance(layer, keras.layers.Dense))
+    return run, model, load_tokenizer(run.folder)
 
 
 def hold_out(items, seed, count=1000, key=lambda item: item):
@@ -272,7 +326,23 @@ def clear_errors(program):
         sys.exit(f"{program}: {error}")
 
 
+def save_metrics(run, metrics):
+    """Writes what a run reached; None stands for what an earlier leg of it has measured."""
+    before = run.metrics
+    run.save_metrics(
+        {name: before.get(name) if value is None else value for name, value in metrics.items()}
+    )
+
+
 def show_metrics(run, log_dir):
     """The end of every training run."""
     print(json.dumps(run.metrics, indent=2, ensure_ascii=False))
     print(f"model: {run.model_file}\nlogs: tensorboard --logdir {log_dir}")
+    # No published model takes the mean of its tokens.
+    if run.settings["from_zoo"] and run.settings.get("pooling") != "mean":
+        print("as a published folder:")
+        print(
+            "  import keras, keras_transformer as kt\n"
+            f"  model = keras.models.load_model({str(run.model_file)!r}, compile=False)\n"
+            f"  kt.zoo.save(model, 'FOLDER', kt.text.load_tokenizer({str(run.folder)!r}))"
+        )

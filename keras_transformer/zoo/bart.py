@@ -22,7 +22,7 @@ def block(side):
 
 
 NAMES = {"logits": "final_logits_bias", "logits_projection": "lm_head"}
-HEAD, HEADLESS = Head("seq2seq", NAMES), Head("seq2seq", NAMES, may_lack=("logits/bias",))
+HEAD = Head("seq2seq", NAMES, may_lack=("logits/bias",))
 
 
 class Bart(Family):
@@ -63,8 +63,14 @@ class Bart(Family):
         "pad_token_id": 1,
         "tie_word_embeddings": True,
     }
-    # The last two are of relatives, such as mBART, that were published under this type.
-    supported = {"is_decoder": False, "normalize_before": False, "add_final_layer_norm": False}
+    supported = {
+        "is_decoder": (False,),
+        # Of relatives, such as mBART, that were published under this type.
+        "normalize_before": (False,),
+        "add_final_layer_norm": (False,),
+        "normalize_embedding": (True,),
+        "static_position_embeddings": (False,),
+    }
     constants = {"position": "learned", "embedding_norm": True, "logits_bias": True}
     names = {
         "embedding": "model.shared.weight",
@@ -86,8 +92,12 @@ class Bart(Family):
             "model.decoder.layers.{i}.encoder_attn_layer_norm"
         ),
     }
-    heads = {"BartForConditionalGeneration": HEAD, "BartModel": HEADLESS}
-    unused = Family.unused + r"|^lm_head\.weight$|\.embed_tokens\.weight$"
+    heads = {"BartForConditionalGeneration": HEAD, "BartModel": HEAD}
+    same = {
+        "model.encoder.embed_tokens.weight": names["embedding"],
+        "model.decoder.embed_tokens.weight": names["embedding"],
+    }
+    same_if_tied = {"lm_head.weight": names["embedding"]}
 
     def more_fields(self, settings):
         for name in ("attention_heads", "ffn_dim"):

@@ -46,9 +46,9 @@ class Bert(Family):
         "tie_word_embeddings": True,
     }
     supported = {
-        "is_decoder": False,
-        "add_cross_attention": False,
-        "position_embedding_type": "absolute",
+        "is_decoder": (False,),
+        "add_cross_attention": (False,),
+        "position_embedding_type": ("absolute",),  # before version 5 there were others
     }
     constants = {
         "position": "learned",
@@ -67,7 +67,9 @@ class Bert(Family):
             "bert.encoder.layer.{i}.attention.self.value",
         ],
         "encoder_block_{i}/self_attention/output": "bert.encoder.layer.{i}.attention.output.dense",
-        "encoder_block_{i}/self_attention_norm": "bert.encoder.layer.{i}.attention.output.LayerNorm",
+        "encoder_block_{i}/self_attention_norm": (
+            "bert.encoder.layer.{i}.attention.output.LayerNorm"
+        ),
         "encoder_block_{i}/feed_forward/expand": "bert.encoder.layer.{i}.intermediate.dense",
         "encoder_block_{i}/feed_forward/contract": "bert.encoder.layer.{i}.output.dense",
         "encoder_block_{i}/feed_forward_norm": "bert.encoder.layer.{i}.output.LayerNorm",
@@ -76,11 +78,15 @@ class Bert(Family):
     heads = {
         "BertModel": Head("encoder"),
         "BertForMaskedLM": Head("masked", MASKED),
-        "BertForPreTraining": Head("masked", {**MASKED, "next_sentence": "cls.seq_relationship"}),
+        "BertForPreTraining": Head("pairs", {**MASKED, "next_sentence": "cls.seq_relationship"}),
         "BertForSequenceClassification": Head("classifier", {"logits": "classifier"}),
     }
-    # A masked language model's projection is tied, or has its bias under another name as well.
-    unused = Family.unused + r"|^cls\.predictions\.decoder\.(weight|bias)$"
+    same_if_tied = {
+        "cls.predictions.decoder.weight": names["embedding"],
+        "cls.predictions.decoder.bias": "cls.predictions.bias",
+    }
+    # A projection that is not tied has a bias of its own.
+    unused = Family.unused + r"|^cls\.predictions\.bias$"
 
     def more_fields(self, settings):
         types, rows = settings["type_vocab_size"], settings["max_position_embeddings"]
@@ -102,13 +108,18 @@ class Bert(Family):
 
     def tensor(self, path, shape, config, head):
         found = super().tensor(path, shape, config, head)
-        if path == "logits/bias" and head.kind == "masked" and not config.tie_embeddings:
+        if path == "logits/bias" and self.untied(config, head):
             return found._replace(names=[f"{head.names['logits_projection']}.bias"])
         return found
 
     def zeros(self, config, head):
-        untied = head.kind == "masked" and not config.tie_embeddings
-        return {head.names["logits"]: (config.vocabulary_size,)} if untied else {}
+        if not self.untied(config, head):
+            return {}
+        return {head.names["logits"]: (config.vocabulary_size,)}
+
+    def untied(self, config, head):
+        """Whether the logits of tokens have a matrix of their own."""
+        return head.kind in ("masked", "pairs") and not config.tie_embeddings
 
     def table(self, key, names, shape, config):
         if key != "embedding/positions":

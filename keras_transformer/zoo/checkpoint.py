@@ -1,11 +1,15 @@
 """A published folder: `config.json` and `*.safetensors`, read tensor by tensor, and written."""
 
+import contextlib
 import json
 import math
+import tempfile
 from pathlib import Path
 
 import ml_dtypes  # noqa: F401  numpy's bfloat16, which safetensors looks for
 import numpy as np
+
+from keras_transformer.zoo.presets import presets
 
 CONFIG, GENERATION, WEIGHTS, INDEX = (
     "config.json",
@@ -13,6 +17,19 @@ CONFIG, GENERATION, WEIGHTS, INDEX = (
     "model.safetensors",
     "model.safetensors.index.json",
 )
+TOKENIZER = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "source.spm",
+    "target.spm",
+    "tokenizer.model",
+    "vocab.json",
+    "merges.txt",
+    "vocab.txt",
+)
+DTYPES = ("F64", "F32", "F16", "BF16")
 SHARD_BYTES = 5_000_000_000  # of one file of weights at most, as transformers writes them
 WANTED = [CONFIG, GENERATION, "*.safetensors", INDEX, "*.spm", "*.model", "*.txt", "*.json"]
 
@@ -22,7 +39,9 @@ class ZooError(ValueError):
 
 
 def find(path_or_id):
-    """The local folder of a path or of a Hugging Face hub id, downloaded to its cache at need.
+    """The local folder of a path, a preset or a Hugging Face hub id.
+
+    What is not a folder is looked for in the hub's cache, and downloaded to it at need.
 
     Raises:
         ZooError: neither a folder nor a hub id that can be had.
@@ -33,19 +52,20 @@ def find(path_or_id):
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError
 
+    hub_id = presets().get(str(path_or_id), str(path_or_id))
     try:
-        return Path(snapshot_download(str(path_or_id), allow_patterns=WANTED))
+        return Path(snapshot_download(hub_id, allow_patterns=WANTED))
     except HFValidationError:
         raise ZooError(
-            f"Expected a folder, or a Hugging Face id such as 'Helsinki-NLP/opus-mt-en-de'. "
-            f"Received: {str(path_or_id)!r}"
+            "Expected a folder, a name among zoo.presets() or a Hugging Face id such as "
+            f"'Helsinki-NLP/opus-mt-en-de'. Received: {str(path_or_id)!r}"
         ) from None
     except Exception as error:  # no network, no such repository, no leave to read it
-        reason = str(error).strip().splitlines()[0][:200]
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0].partition(". ")[0]
         raise ZooError(
-            f"{path_or_id}: neither a folder nor to be had from the Hugging Face hub ({reason}). "
-            f"Without a network put {CONFIG}, the *.safetensors files and the tokenizer's files of "
-            "the model into a folder, and give its path"
+            f"{hub_id}: no such folder, and not to be had from the Hugging Face hub ({reason}). "
+            f"Without a network put the model's {CONFIG}, *.safetensors and tokenizer's files into "
+            "a folder, and give its path"
         ) from None
 
 
@@ -56,14 +76,14 @@ def read_json(path):
         ZooError: no such file, or something else in it.
     """
     try:
-        found = json.loads(path.read_text())
-        if not isinstance(found, dict):
-            raise ValueError(f"expected an object, received {type(found).__name__}")
-        return found
+        found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ZooError(f"{path.parent}: no {path.name}") from None
-    except (ValueError, OSError) as error:
-        raise ZooError(f"{path}: {error}") from None
+    except (ValueError, RecursionError, OSError) as error:
+        raise ZooError(f"{path}: not JSON ({error})") from None
+    if not isinstance(found, dict):
+        raise ZooError(f"{path}: expected an object. Received: {type(found).__name__}")
+    return found
 
 
 class Checkpoint:
@@ -83,16 +103,23 @@ class Checkpoint:
     def __init__(self, folder):
         self.folder = folder
         self.settings = read_json(folder / CONFIG)
-        self._places = {}  # name: (file, shape)
+        self._places = {}  # name: (file, shape, dtype)
         for path in self._paths():
             with self._open(path) as file:
                 for name in file.keys():  # noqa: SIM118  it is no dict
-                    self._places[name] = path, tuple(file.get_slice(name).get_shape())
+                    part = file.get_slice(name)
+                    self._places[name] = path, tuple(part.get_shape()), part.get_dtype()
         self.names = set(self._places)
 
-    def shape(self, name):
-        """The shape of a tensor, without reading it."""
-        return self._places[name][1]
+    def check(self, name, shape):
+        """Raises unless a tensor has this shape, and numbers that can be read; reads none."""
+        _, received, dtype = self._places[name]
+        if received != shape:
+            raise ZooError(f"expected {name} of shape {shape}. Received: {received}")
+        if dtype not in DTYPES:
+            raise ZooError(
+                f"expected {name} to be of type {' or '.join(DTYPES)}. Received: {dtype}"
+            )
 
     def read(self, name):
         """A tensor as float32."""
@@ -111,34 +138,59 @@ class Checkpoint:
             raise ZooError(f"{path}: not a whole safetensors file ({error})") from None
 
     def _paths(self):
-        if (self.folder / INDEX).exists():
-            shards = read_json(self.folder / INDEX).get("weight_map", {})
-            return [self.folder / name for name in sorted(set(shards.values()))]
+        index = self.folder / INDEX
+        if index.exists():
+            shards = read_json(index).get("weight_map")
+            names = set(shards.values()) if isinstance(shards, dict) else {None}
+            if not all(isinstance(name, str) and Path(name).name == name for name in names):
+                raise ZooError(
+                    f"{index}: expected a weight_map from tensors to files of the folder"
+                )
+            return [self.folder / name for name in sorted(names)]
         if (self.folder / WEIGHTS).exists():
             return [self.folder / WEIGHTS]
-        if any(self.folder.glob("pytorch_model*.bin")):
-            raise ZooError(
-                f"{self.folder}: only pytorch_model.bin, a pickle, which may run any code when it "
-                "is opened. Convert it where you trust it: transformers' AutoModel.from_pretrained("
-                f"folder).save_pretrained(folder) writes {WEIGHTS}"
-            )
-        raise ZooError(f"{self.folder}: no {WEIGHTS} and no {INDEX}")
+        raise ZooError(
+            f"{self.folder}: no {WEIGHTS} and no {INDEX}. A pytorch_model.bin is not read, as it "
+            "can run any code: convert one that you trust with transformers' "
+            "AutoModelForX.from_pretrained(folder).save_pretrained(folder)"
+        )
+
+
+@contextlib.contextmanager
+def replacing(folder, tokenizer=False):
+    """A folder to write to, whose files take the place of the checkpoint in `folder` at the end.
+
+    Also after an interruption, a folder with a `config.json` is whole. With `tokenizer` the files
+    of an old tokenizer go, too.
+    """
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ZooError(f"{folder}: not a folder to write to ({error.strerror})") from None
+    with tempfile.TemporaryDirectory(prefix=".saving-", dir=folder) as place:
+        yield Path(place)
+        files = sorted(Path(place).iterdir(), key=lambda path: path.name == CONFIG)
+        for old in (CONFIG, INDEX, "model*.safetensors", *(TOKENIZER if tokenizer else ())):
+            for path in folder.glob(old):
+                path.unlink()
+        for path in files:
+            path.replace(folder / path.name)
 
 
 def write(folder, settings, tensors):
     """Writes `config.json` and the weights, in files of `SHARD_BYTES` at most.
 
     Args:
-        folder: where to; made if it is missing.
+        folder: where to.
         settings: dict.
-        tensors: list of `(name, shape, function that gives the array)`. Arrays are made when
-            their file is written.
+        tensors: dict, name: `(shape, function that gives the array)`. Arrays are made when their
+            file is written.
     """
     from safetensors.numpy import save_file
 
-    folder.mkdir(parents=True, exist_ok=True)
     shards, room = [], 0
-    for name, shape, read in tensors:
+    for name, (shape, read) in tensors.items():
         size = 4 * math.prod(shape)
         if size > room:
             shards.append([])
@@ -154,8 +206,7 @@ def write(folder, settings, tensors):
         save_file(arrays, folder / file, metadata={"format": "pt"})
         files |= {name: file for name, _ in shard}
     if len(shards) > 1:
-        total = sum(4 * math.prod(shape) for _, shape, _ in tensors)
+        total = sum(4 * math.prod(shape) for shape, _ in tensors.values())
         index = {"metadata": {"total_size": total}, "weight_map": files}
         (folder / INDEX).write_text(json.dumps(index, indent=2) + "\n")
-    # Last: a folder with a config is whole.
     (folder / CONFIG).write_text(json.dumps(settings, indent=2) + "\n")

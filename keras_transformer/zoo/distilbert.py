@@ -75,4 +75,4 @@ class DistilBert(Family):
             "classifier", {"pooled_output": "pre_classifier", "logits": "classifier"}
         ),
     }
-    unused = Family.unused + r"|^vocab_projector\.weight$"
+    same_if_tied = {"vocab_projector.weight": names["embedding"]}

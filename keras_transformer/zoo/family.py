@@ -20,6 +20,17 @@ ACTIVATIONS = {
     "relu": "relu",
     "tanh": "tanh",
 }
+# What settings that may be null are otherwise.
+NULLABLE = {
+    "head_dim": int,
+    "layer_types": list,
+    "n_inner": int,
+    "num_key_value_heads": int,
+    "pad_token_id": int,
+    "rope_parameters": dict,
+    "rope_scaling": dict,
+    "sliding_window": int,
+}
 # ours: theirs
 ENDINGS = {"kernel": "weight", "bias": "bias", "gamma": "weight", "beta": "bias", "scale": "weight"}
 
@@ -28,7 +39,8 @@ class Head(NamedTuple):
     """What a checkpoint's architecture is in our models.
 
     Attributes:
-        kind: `"encoder"`, `"masked"`, `"classifier"`, `"decoder"` or `"seq2seq"`.
+        kind: `"encoder"`, `"masked"`, `"pairs"` (masked, and next sentences), `"classifier"`,
+            `"decoder"` or `"seq2seq"`.
         names: dict, our layers that only this head has: their names.
         may_lack: paths of our weights that stay zeros if the checkpoint has none.
     """
@@ -101,87 +113,87 @@ class Family:
         prefix: of all tensors of the headless model, where there is a head.
         fields: dict, their setting: ours.
         defaults: dict, what settings are when `config.json` leaves them out.
-        supported: dict, their setting: the only value of it that our layers have.
+        supported: dict, their setting: the values of it that our layers have.
         constants: dict, our settings that are the same in all of the family.
         heads: dict, architecture: `Head`.
         names: dict, our layer (with `{i}` for the number of a block): their layer, or a list of
             theirs that are joined.
+        same: dict, name of a tensor: name of the one whose values it repeats. With tied embeddings
+            also those of `same_if_tied`.
         transposed: whether kernels are `(outputs, inputs)`, as PyTorch's linear layers have them.
         shift: what our norms' scales are more than theirs.
         unused: pattern of names of tensors that say nothing new.
     """
 
     model_type = prefix = ""
-    fields = defaults = supported = constants = heads = names = {}
+    fields = defaults = supported = constants = heads = names = same = same_if_tied = {}
     transposed = True
     shift = 0.0
     unused = r"position_ids$|rotary_emb\.inv_freq$"
 
-    def head(self, settings, folder):
-        """The `Head` of a `config.json`; without architectures, the first of the family."""
-        names = settings.get("architectures") or list(self.heads)[:1]
-        if names[0] not in self.heads:
+    def architecture(self, settings):
+        """The architecture that a `config.json` names, or the first of the family."""
+        names = settings.get("architectures") or list(self.heads)
+        if not isinstance(names, list) or names[0] not in tuple(self.heads):
             raise ZooError(
-                f"{folder}: expected an architecture among {', '.join(self.heads)}. "
-                f"Received: {names[0]}"
+                f"expected an architecture among {', '.join(self.heads)}. Received: {names}"
             )
-        return self.heads[names[0]]
+        return names[0]
 
-    def to_config(self, settings, folder="config.json"):
+    def to_config(self, settings):
         """The `TransformerConfig` of a `config.json`."""
         settings = {**self.defaults, **settings}
-        for name, only in self.supported.items():
-            if name in settings and settings[name] != only:
+        for name, default in self.defaults.items():
+            check_type(name, settings[name], default)
+        for name, values in self.supported.items():
+            if name in settings and settings[name] not in values:
                 raise ZooError(
-                    f"{folder}: expected {name}={only!r}, the only one our layers have. "
-                    f"Received: {name}={settings[name]!r}"
+                    f"expected {name} to be {' or '.join(map(repr, values))}, which is all that "
+                    f"our layers have. Received: {settings[name]!r}"
                 )
-        try:
-            fields = {ours: settings[theirs] for theirs, ours in self.fields.items()}
-        except KeyError as error:
-            raise ZooError(f"{folder}: config.json lacks {error}") from None
+        fields = {ours: settings[theirs] for theirs, ours in self.fields.items()}
         if fields["activation"] not in ACTIVATIONS:
             raise ZooError(
-                f"{folder}: expected an activation among {', '.join(ACTIVATIONS)}. "
+                f"expected an activation among {', '.join(ACTIVATIONS)}. "
                 f"Received: {fields['activation']!r}"
             )
         fields["activation"] = ACTIVATIONS[fields["activation"]]
-        try:
-            return TransformerConfig(**{**self.constants, **fields, **self.more_fields(settings)})
-        except (ValueError, TypeError) as error:
-            raise ZooError(f"{folder}: {error}") from None
+        return TransformerConfig(**{**self.constants, **fields, **self.more_fields(settings)})
 
-    def to_settings(self, config):
-        """The `config.json` of a `TransformerConfig`, or None if this family cannot express it."""
+    def to_settings(self, config, kind):
+        """The `config.json` of a model's `TransformerConfig`.
+
+        Raises:
+            ValueError: if no model of this family is the same.
+        """
         theirs = {ours: theirs for theirs, ours in reversed(ACTIVATIONS.items())}
+        if config.activation not in theirs:
+            raise ZooError(
+                f"expected an activation among {', '.join(theirs)}. Received: {config.activation!r}"
+            )
+        # Nothing that is read from a file depends on these.
+        config = dataclasses.replace(
+            config, initializer_range=config.initializer_range or 0.02, line_start_id=None
+        )
+        fields = dataclasses.asdict(config)
+        renamed = {**fields, "activation": theirs[config.activation]}
         settings = {
             "model_type": self.model_type,
-            **self.supported,
-            **{theirs: getattr(config, ours) for theirs, ours in self.fields.items()},
+            **{name: renamed[ours] for name, ours in self.fields.items()},
+            **self.more_settings(config),
         }
-        for name, ours in self.fields.items():
-            if ours == "activation":
-                settings[name] = theirs.get(config.activation)
-            if settings[name] is None and ours == "initializer_range":
-                settings[name] = 0.02
-        settings |= self.more_settings(config)
-        try:
-            same = self.to_config(settings)
-        except ZooError:
-            return None
-        # What changes nothing in what the model says of a row of one line.
-        no_matter = {
-            "initializer_range": same.initializer_range,
-            "dropout": same.dropout,
-            "attention_dropout": same.attention_dropout,
-            "pooler": same.pooler,
-            "pooler_activation": same.pooler_activation,
-            "line_start_id": None,
-            "logits_bias": same.logits_bias or config.logits_bias,  # without one it is zeros
-        }
-        if same.pad_id is None:
-            no_matter["pad_id"] = None
-        return settings if dataclasses.replace(config, **no_matter) == same else None
+        same = dataclasses.asdict(self.to_config(settings))
+        no_matter = {"dropout", "attention_dropout"}  # for what a trained model says
+        if kind in ("encoder", "masked"):
+            no_matter |= {"pooler"} if config.pooler else {"pooler", "pooler_activation"}
+        if same["pad_id"] is None:
+            no_matter.add("pad_id")
+        if not config.logits_bias:  # it is zeros
+            no_matter.add("logits_bias")
+        for name, ours in fields.items():
+            if name not in no_matter and ours != same[name]:
+                raise ZooError(f"expected {name}={same[name]!r}. Received: {name}={ours!r}")
+        return settings
 
     def more_fields(self, settings):
         """Our settings that are not theirs by another name."""
@@ -203,6 +215,8 @@ class Family:
         names = [name.format(i=i) for name in ([found] if isinstance(found, str) else found)]
         if ending == "embeddings":
             return self.table(key, names, shape, config)
+        if ending not in ENDINGS:  # as of quantized weights
+            return None
         if not names[0].endswith(("weight", "bias")):  # else it is the tensor's own name
             names = [f"{name}.{ENDINGS[ending]}" for name in names]
         sizes = [shape[-1] // len(names)] * len(names)
@@ -221,6 +235,10 @@ class Family:
         """`{name: shape}` of tensors that all of the family have, where ours are without."""
         return {}
 
+    def repeated(self, config):
+        """`{name: name of the tensor whose values it repeats}`, of the tensors of a file."""
+        return {**self.same, **(self.same_if_tied if config.tie_embeddings else {})}
+
     def table(self, key, names, shape, config):
         """The `Tensor` of a table of embeddings."""
         return Tensor(names, [shape[-1]])
@@ -229,29 +247,34 @@ class Family:
         """`{name as in a model with a head: name in the file}`."""
         known = {}
         bare = self.prefix and not any(name.startswith(self.prefix) for name in names)
-        starts = tuple(name.split(".")[0] + "." for name in self._heads_names())
+        heads = {name.split(".")[0] for name in _flat(*self._heads_names())}
         for name in names:
             full = name.replace("LayerNorm.gamma", "LayerNorm.weight")  # of BERT's first files
             full = full.replace("LayerNorm.beta", "LayerNorm.bias")
-            if bare and not full.startswith(starts):
+            if bare and full.split(".")[0] not in heads:
                 full = self.prefix + full
             known[full] = name
         return known
 
-    def left_over(self, names, config):
-        """Those of the full `names` of a checkpoint that no model of the family has."""
-        layers = [*self.names.values(), *self._heads_names()]
-        flat = [n for name in layers for n in ([name] if isinstance(name, str) else name)]
-        blocks = {True: config.num_decoder_layers or config.num_layers, False: config.num_layers}
-        known = {n.format(i=i) for n in flat for i in range(blocks[".decoder." in n])}
-        return sorted(
-            name
-            for name in names
-            if name not in known
-            and name.rpartition(".")[0] not in known
-            and not re.search(self.unused, name)
-        )
+    def is_known(self, name, head):
+        """Whether a tensor that no weight of a model with `head` is made of is of other heads."""
+        layers = _flat(self.names.get("pooled_output", []), *self._heads_names())
+        layers -= _flat(*head.names.values())
+        return name in layers or name.rpartition(".")[0] in layers or re.search(self.unused, name)
 
     def _heads_names(self):
-        found = [name for head in self.heads.values() for name in head.names.values()]
-        return [n for name in found for n in ([name] if isinstance(name, str) else name)]
+        return [name for head in self.heads.values() for name in head.names.values()]
+
+
+def check_type(name, value, default):
+    """Raises unless a setting is of the type of its default, or null where it may be."""
+    kind = NULLABLE.get(name, type(default))
+    kinds = (int, float) if kind is float else kind
+    is_bool = isinstance(value, bool)
+    right = is_bool if kind is bool else isinstance(value, kinds) and not is_bool
+    if not right and not (value is None and name in NULLABLE):
+        raise ZooError(f"expected {name} to be of type {kind.__name__}. Received: {value!r}")
+
+
+def _flat(*names):
+    return {n for name in names for n in ([name] if isinstance(name, str) else name)}

@@ -20,7 +20,12 @@ class Gemma(Llama):
         "hidden_act": "gelu_pytorch_tanh",
         "tie_word_embeddings": True,
     }
-    supported = {"use_bidirectional_attention": None}
+    supported = {
+        **Llama.supported,
+        "mlp_bias": (False,),
+        "use_bidirectional_attention": (None, False),
+        "hidden_activation": (None, "gelu_pytorch_tanh"),  # before version 5, it came first
+    }
     constants = {**Llama.constants, "scale_embedding": True}
     heads = {"GemmaForCausalLM": HEAD, "GemmaModel": HEAD}
     shift = 1.0

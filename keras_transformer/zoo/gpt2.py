@@ -40,9 +40,9 @@ class Gpt2(Family):
         "tie_word_embeddings": True,
     }
     supported = {
-        "scale_attn_weights": True,
-        "scale_attn_by_inverse_layer_idx": False,
-        "add_cross_attention": False,
+        "scale_attn_weights": (True,),
+        "scale_attn_by_inverse_layer_idx": (False,),
+        "add_cross_attention": (False,),
     }
     constants = {
         "position": "learned",
@@ -63,7 +63,8 @@ class Gpt2(Family):
     }
     heads = {"GPT2LMHeadModel": HEAD, "GPT2Model": HEAD}
     transposed = False  # its kernels are (inputs, outputs), as ours
-    unused = Family.unused + r"|\.attn\.(bias|masked_bias)$|^lm_head\.weight$"
+    same_if_tied = {"lm_head.weight": names["embedding"]}
+    unused = Family.unused + r"|\.attn\.(bias|masked_bias)$"  # causal masks
 
     def more_fields(self, settings):
         return {"intermediate_dim": settings["n_inner"] or 4 * settings["n_embd"]}

@@ -1,6 +1,6 @@
 """Llama: Touvron et al. 2023; and what its descendants share with it."""
 
-from keras_transformer.zoo.family import Family, Head
+from keras_transformer.zoo.family import Family, Head, check_type
 
 HEAD = Head("decoder", {"logits_projection": "lm_head"})
 ATTENTION_BIASES, MLP_BIASES = ["query_key_value", "output"], ["expand", "contract"]
@@ -44,6 +44,10 @@ class Llama(Family):
         "rope_scaling": None,
         "rope_parameters": None,
     }
+    supported = {
+        "partial_rotary_factor": (None, 1.0),
+        "original_max_position_embeddings": (None,),  # beside those of the scaling
+    }
     constants = {
         "position": "rotary",
         "norm": "rms_norm",
@@ -71,7 +75,7 @@ class Llama(Family):
         "decoder_norm": "model.norm",
     }
     heads = {"LlamaForCausalLM": HEAD, "LlamaModel": HEAD}
-    unused = Family.unused + r"|^lm_head\.weight$"
+    same_if_tied = {"lm_head.weight": names["embedding"]}
 
     def more_fields(self, settings):
         heads, size = settings["num_key_value_heads"], settings["head_dim"]
@@ -108,19 +112,19 @@ class Llama(Family):
 
 
 def rotary(settings):
-    """Our rotary settings of theirs, as transformers writes them since version 5, or before."""
-    scaling = settings["rope_parameters"] or {
-        "rope_theta": settings["rope_theta"],
-        **(settings["rope_scaling"] or {}),
-    }
+    """Our rotary settings of theirs, as transformers wrote them before version 5, or since."""
+    scaling = settings["rope_scaling"] or settings["rope_parameters"] or {}
     scaling = {name: value for name, value in scaling.items() if value is not None}
     base = scaling.pop("rope_theta", settings["rope_theta"])
-    kind = scaling.pop("type", None)  # the oldest name
-    scaling = {"rope_type": kind or "default", **scaling}
-    if scaling.get("partial_rotary_factor") == 1:
-        del scaling["partial_rotary_factor"]
-    if scaling["rope_type"] == "yarn":
+    kind = scaling.pop("type", "default")  # the oldest name
+    scaling = {"rope_type": kind, **scaling}
+    for name, default in (("partial_rotary_factor", 1), ("truncate", True)):
+        if scaling.get(name) == default:
+            del scaling[name]
+    if scaling["rope_type"] in ("llama3", "yarn"):
         scaling.setdefault("original_max_position_embeddings", settings["max_position_embeddings"])
+    for name, value in {"rope_theta": base, **scaling}.items():
+        check_type(name, value, "" if name == "rope_type" else 0.0)
     return {
         "rotary_base": base,
         "rotary_scaling": None if scaling == {"rope_type": "default"} else scaling,

@@ -1,6 +1,8 @@
 """From a published folder to a model of ours, and back."""
 
+import contextlib
 import dataclasses
+import re
 
 import keras
 import numpy as np
@@ -11,6 +13,7 @@ from keras_transformer.zoo.bart import Bart
 from keras_transformer.zoo.bert import Bert
 from keras_transformer.zoo.checkpoint import Checkpoint, ZooError, find
 from keras_transformer.zoo.distilbert import DistilBert
+from keras_transformer.zoo.family import check_type
 from keras_transformer.zoo.gemma import Gemma
 from keras_transformer.zoo.gpt2 import Gpt2
 from keras_transformer.zoo.llama import Llama
@@ -18,7 +21,6 @@ from keras_transformer.zoo.marian import Marian
 from keras_transformer.zoo.mistral import Mistral
 from keras_transformer.zoo.qwen2 import Qwen2
 from keras_transformer.zoo.roberta import Roberta
-from keras_transformer.zoo.tokenizers import save_tokenizer
 
 # In the order in which a model without the name of a family is tried.
 FAMILIES = {
@@ -31,7 +33,8 @@ def load(path_or_id, dtype=None):
     """Makes a model of this package's layers with published weights.
 
     Args:
-        path_or_id: folder as `transformers` writes it, or id of one on the Hugging Face hub.
+        path_or_id: folder as `transformers` writes it, or one on the Hugging Face hub: its id, or a
+            short name of `presets`.
         dtype: Keras' dtype policy of the model, such as `"bfloat16"` or `"mixed_bfloat16"`. None
             means the global one; whatever the file has is converted.
 
@@ -55,25 +58,23 @@ def load(path_or_id, dtype=None):
     >>> kt.zoo.load(folder).name
     'gpt2'
     """
-    found = Checkpoint(find(path_or_id))
-    family, config = _family_and_config(found)
-    head = family.head(found.settings, found.folder)
-    names = family.full_names(found.names)
-    changes = {"initializer_range": 0.0}
-    if head.kind == "encoder":  # whose pooler may be left out
-        changes["pooler"] = family.names.get("pooled_output", "") + ".weight" in names
-    config = dataclasses.replace(config, **changes)
-    if left := family.left_over(names, config):
-        raise ZooError(f"{found.folder}: tensors that no {family.model_type} has: {_some(left)}")
     before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(dtype or before)
-    try:
-        model = _build(config, head, found)
-    finally:
-        keras.config.set_dtype_policy(before)
-    missing = [path for path in _restore(model, found, family, head) if path not in head.may_lack]
-    if missing:
-        raise ZooError(f"{found.folder}: tensors are missing, for {_some(missing)}")
+    policy = keras.dtype_policies.get(dtype or before)
+    found = Checkpoint(find(path_or_id))
+    with _naming(found.folder):
+        family = _family(found.settings)
+        config = family.to_config(found.settings)
+        head = family.heads[family.architecture(found.settings)]
+        changes = {"initializer_range": 0.0}
+        if head.kind == "encoder":  # whose pooler may be left out
+            pooler = family.names.get("pooled_output", "") + ".weight"
+            changes["pooler"] = pooler in family.full_names(found.names)
+        keras.config.set_dtype_policy(policy)
+        try:
+            model = _build(dataclasses.replace(config, **changes), head, found.settings)
+        finally:
+            keras.config.set_dtype_policy(before)
+        _restore(model, found, family, head, head.may_lack)
     return model
 
 
@@ -85,7 +86,8 @@ def load_config(path_or_id, **changes):
     """
     folder = find(path_or_id)
     settings = checkpoint.read_json(folder / checkpoint.CONFIG)
-    return dataclasses.replace(_family(settings, folder).to_config(settings, folder), **changes)
+    with _naming(folder):
+        return dataclasses.replace(_family(settings).to_config(settings), **changes)
 
 
 def load_weights(model, path_or_id):
@@ -96,109 +98,77 @@ def load_weights(model, path_or_id):
         path_or_id: as of `load`.
 
     Returns:
-        The paths of the weights that keep their values, as the folder has none for them.
+        The paths of the weights of the model's head that the folder does not have: they keep their
+        values.
 
     Raises:
-        ZooError: as `load`.
+        ZooError: as `load`; the model then has its old weights.
+
+    Example:
+
+    >>> import tempfile
+    >>> import keras_transformer as kt
+    >>> config = kt.TransformerConfig.preset(
+    ...     "bert_tiny", num_layers=1, hidden_dim=8, intermediate_dim=16, vocabulary_size=9)
+    >>> folder = tempfile.mkdtemp()
+    >>> kt.zoo.save(kt.models.encoder_only(config), folder)
+    >>> classifier = kt.models.sequence_classifier(kt.zoo.load_config(folder), num_classes=3)
+    >>> kt.zoo.load_weights(classifier, folder)
+    ['logits/kernel', 'logits/bias']
     """
     found = Checkpoint(find(path_or_id))
-    family, _ = _family_and_config(found)
-    missing = _restore(model, found, family, family.head(found.settings, found.folder))
-    if [path for path in missing if "_block_" in path]:
-        raise ZooError(f"{found.folder}: tensors are missing, for {_some(missing)}")
-    return missing
+    with _naming(found.folder):
+        family = _family(found.settings)
+        _, head = architecture_of(family, model)
+        own = {*head.names, "pooled_output"}
+        may_lack = [path for path in weights_of(model) if path.rpartition("/")[0] in own]
+        return _restore(model, found, family, head, may_lack)
 
 
-def save(model, folder, tokenizer=None):
-    """Writes a model as a folder that `transformers` loads, and `load` too.
-
-    Args:
-        model: of `keras_transformer.models` or `load`, fresh, fine-tuned or reloaded.
-        folder: where to; made if it is missing.
-        tokenizer: its `Tokenizer`, to be written too, with its ids of the special tokens.
-
-    Raises:
-        ZooError: for a model that no family can express, and a tokenizer that `transformers` has
-            no equal of.
-    """
-    folder = checkpoint.Path(folder)
-    config = models.config_of(model)
-    family, architecture, settings = _family_of(model, config)
-    head = family.heads[architecture]
-    settings |= {
-        "architectures": [architecture],
-        "transformers_version": "5.0.0",
-        "dtype": "float32",
-    }
-    if head.kind == "classifier":
-        classes = range(model.output_shape[-1])
-        settings["id2label"] = {str(i): f"LABEL_{i}" for i in classes}
-        settings["label2id"] = {f"LABEL_{i}": i for i in classes}
-    if tokenizer:
-        save_tokenizer(tokenizer, folder)
-        settings |= {
-            "bos_token_id": tokenizer.start_id,
-            "eos_token_id": tokenizer.end_id,
-            "pad_token_id": tokenizer.pad_id if config.pad_id is None else config.pad_id,
-        }
-        if head.kind == "seq2seq":
-            settings["decoder_start_token_id"] = tokenizer.start_id
-    tensors = [
-        (name, shape, lambda shape=shape: np.zeros(shape, "float32"))
-        for name, shape in family.zeros(config, head).items()
-    ]
-    for path, weight in _weights(model).items():
-        tensor = family.tensor(path, tuple(weight.shape), config, head)
-        if tensor is None:
-            raise ZooError(f"no {family.model_type} has a weight {path!r}")
-
-        def read(name, weight=weight, tensor=tensor):
-            return tensor.write(keras.ops.convert_to_numpy(weight).astype("float32"))[name]
-
-        for name, shape in tensor.shapes(tuple(weight.shape)).items():
-            bare = name.removeprefix(family.prefix) if head.kind == "encoder" else name
-            tensors.append((bare, shape, lambda name=name, read=read: read(name)))
-    checkpoint.write(folder, settings, tensors)
+@contextlib.contextmanager
+def _naming(folder):
+    """Says in which folder settings were found that cannot be, and that tensors do not fit."""
+    try:
+        yield
+    except (ValueError, TypeError, ArithmeticError) as error:
+        raise ZooError(f"{folder}: {error}") from None
 
 
-def _family_and_config(found):
-    family = _family(found.settings, found.folder)
-    return family, family.to_config(found.settings, found.folder)
-
-
-def _family(settings, folder):
+def _family(settings):
     kind = settings.get("model_type")
-    if kind not in FAMILIES:
-        raise ZooError(
-            f"{folder}: expected a model_type among {', '.join(FAMILIES)}. Received: {kind}"
-        )
-    if "quantization_config" in settings:
-        raise ZooError(f"{folder}: expected plain weights. Received: a quantization_config")
+    if not isinstance(kind, str) or kind not in FAMILIES:
+        raise ZooError(f"expected a model_type among {', '.join(FAMILIES)}. Received: {kind!r}")
+    if settings.get("quantization_config"):
+        raise ZooError("expected weights that are not quantized. Received: a quantization_config")
     return FAMILIES[kind]
 
 
-def _family_of(model, config):
-    """`(family, architecture, settings)`: the one it is named after, or the first that fits."""
-    kind, next_sentence = _kind_of(model)
-    names = [model.name] if model.name in FAMILIES else list(FAMILIES)
-    for family in map(FAMILIES.get, names):
-        for architecture, head in family.heads.items():
-            if (head.kind, "next_sentence" in head.names) == (kind, next_sentence):
-                if settings := family.to_settings(config):
-                    return family, architecture, settings
-                break
-    raise ZooError(
-        f"Expected a model that one of {', '.join(names)} has. Received: {kind} of {config}"
-    )
+def architecture_of(family, model):
+    """`(architecture, head)` of the family for a model of ours."""
+    layers = {layer.name for layer in model.layers}
+    kinds = {  # each by a layer that no later one has
+        "memory": "seq2seq",
+        "decoder_block_0": "decoder",
+        "next_sentence": "pairs",
+        "masked_lm_head": "masked",
+        "logits": "classifier",
+    }
+    kind = next((kind for layer, kind in kinds.items() if layer in layers), "encoder")
+    for architecture, head in family.heads.items():
+        if head.kind == kind:
+            return architecture, head
+    kinds = dict.fromkeys(head.kind for head in family.heads.values())
+    raise ZooError(f"expected a model of kind {' or '.join(kinds)}. Received: {kind}")
 
 
-def _build(config, head, found):
+def _build(config, head, settings):
     """The model, its weights zeros."""
     if head.kind == "classifier":
-        labels = found.settings.get("id2label") or {}
-        model = models.sequence_classifier(config, len(labels) or 2)
-    elif head.kind == "masked":
-        model = models.masked_language_model(config, next_sentence="next_sentence" in head.names)
+        labels = settings.get("id2label") or {"0": "", "1": ""}  # as transformers has it
+        check_type("id2label", labels, {})
+        model = models.sequence_classifier(config, len(labels))
+    elif head.kind in ("masked", "pairs"):
+        model = models.masked_language_model(config, next_sentence=head.kind == "pairs")
     else:
         build = {
             "encoder": models.encoder_only,
@@ -206,47 +176,54 @@ def _build(config, head, found):
             "seq2seq": models.encoder_decoder,
         }[head.kind]
         model = build(config)
-    model.name = found.settings["model_type"]
+    model.name = settings["model_type"]
     return model
 
 
-def _kind_of(model):
-    """`(kind, next_sentence)` of the model's head, as in `Head`."""
-    names = {layer.name for layer in model.layers}
-    kinds = {  # each by a layer that no earlier one has
-        "memory": "seq2seq",
-        "decoder_block_0": "decoder",
-        "masked_lm_head": "masked",
-        "logits": "classifier",
-    }
-    kind = next((kind for name, kind in kinds.items() if name in names), "encoder")
-    return kind, "next_sentence" in names
+def config_of(model):
+    """As `models.config_of`."""
+    try:
+        return models.config_of(model)
+    except ValueError as error:
+        raise ZooError(str(error)) from None
 
 
-def _weights(model):
-    """Weights by path; what dropout draws from is none."""
-    return {w.path: w for w in model.weights if "seed" not in w.path}
-
-
-def _restore(model, found, family, head):
-    """Assigns what there is, one weight at a time; the paths of what there is not."""
-    names = family.full_names(found.names)
-    config = models.config_of(model)
-    missing = []
-    for path, weight in _weights(model).items():
+def _restore(model, found, family, head, may_lack):
+    """Assigns what the folder has, once all of it fits; the paths of what it does not have."""
+    files = family.full_names(found.names)  # name: name in the file
+    config = config_of(model)
+    for name, other in family.repeated(config).items():
+        if name in files:
+            file = files.pop(name)
+            if not np.array_equal(found.read(file), found.read(files.setdefault(other, file))):
+                raise ZooError(f"expected {file} to have the values of {files[other]}")
+    plan, missing, lacking = [], [], []
+    for path, weight in weights_of(model).items():
         shape = tuple(weight.shape)
         tensor = family.tensor(path, shape, config, head)
-        if tensor is None or not names.keys() >= set(tensor.all_names()):
+        absent = [path] if tensor is None else [n for n in tensor.all_names() if n not in files]
+        if absent:
             missing.append(path)
+            lacking += [] if path in may_lack else absent
             continue
         for name, expected in tensor.shapes(shape).items():
-            if (received := found.shape(names[name])) != expected:
-                raise ZooError(
-                    f"{found.folder}: expected {names[name]} of shape {expected}. "
-                    f"Received: {received}"
-                )
-        weight.assign(tensor.read(lambda name: found.read(names[name])))
+            found.check(files[name], expected)
+        plan.append((weight, tensor))
+    if lacking:
+        raise ZooError(f"tensors are missing: {_some(lacking)}")
+    used = {name for _, tensor in plan for name in tensor.all_names()}
+    if left := sorted(
+        file for name, file in files.items() if not (name in used or family.is_known(name, head))
+    ):
+        raise ZooError(f"tensors that no such {family.model_type} has: {_some(left)}")
+    for weight, tensor in plan:
+        weight.assign(tensor.read(lambda name: found.read(files[name])))
     return missing
+
+
+def weights_of(model):
+    """Weights by path; what dropout draws from is none, and LoRA's are parts of kernels."""
+    return {w.path: w for w in model.weights if not re.search(r"seed|/lora_kernel_[ab]$", w.path)}
 
 
 def _some(names):

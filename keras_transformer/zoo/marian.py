@@ -1,6 +1,6 @@
 """Marian: Junczys-Dowmunt et al. 2018; the opus-mt models of Tiedemann and Thottingal 2020."""
 
-from keras_transformer.zoo.bart import HEAD, HEADLESS, Bart
+from keras_transformer.zoo.bart import HEAD, Bart
 
 
 class Marian(Bart):
@@ -8,9 +8,14 @@ class Marian(Bart):
 
     model_type = "marian"
     defaults = {**Bart.defaults, "vocab_size": 58101, "pad_token_id": 58100}
-    supported = {**Bart.supported, "share_encoder_decoder_embeddings": True}
+    supported = {
+        **Bart.supported,
+        "share_encoder_decoder_embeddings": (True,),
+        "normalize_embedding": (False,),
+        "static_position_embeddings": (True,),
+    }
     constants = {"position": "sinusoidal", "logits_bias": True}
-    heads = {"MarianMTModel": HEAD, "MarianModel": HEADLESS}
+    heads = {"MarianMTModel": HEAD, "MarianModel": HEAD}
     # Sinusoids are computed.
     unused = Bart.unused + r"|\.embed_positions\.weight$"
 

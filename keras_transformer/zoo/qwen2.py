@@ -28,7 +28,7 @@ class Qwen2(Llama):
             "sliding_attention" if window and i >= first else "full_attention"
             for i in range(layers)
         ]
-        if len(set(types)) > 1:
+        if types not in ([kind] * layers for kind in ("sliding_attention", "full_attention")):
             raise ZooError(
                 "expected a sliding window in all layers or in none. "
                 f"Received: layer_types={types}, max_window_layers={first}"

@@ -1,6 +1,7 @@
 """RoBERTa: Liu et al. 2019."""
 
 from keras_transformer.zoo.bert import Bert
+from keras_transformer.zoo.checkpoint import ZooError
 from keras_transformer.zoo.family import Head
 
 MASKED = {
@@ -31,7 +32,15 @@ class Roberta(Bert):
             "classifier", {"pooled_output": "classifier.dense", "logits": "classifier.out_proj"}
         ),
     }
-    unused = Bert.unused + r"|^lm_head\.decoder\.(weight|bias)$"
+    same_if_tied = {
+        "lm_head.decoder.weight": names["embedding"],
+        "lm_head.decoder.bias": "lm_head.bias",
+    }
+    unused = Bert.unused + r"|^lm_head\.bias$"
 
     def skip(self, pad_id):
-        return (self.defaults["pad_token_id"] if pad_id is None else pad_id) + 1
+        if pad_id is None:
+            raise ZooError(
+                "expected pad_token_id, from which positions are counted. Received: None"
+            )
+        return pad_id + 1

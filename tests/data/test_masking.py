@@ -224,10 +224,10 @@ def test_shapes_are_static_and_figures_agree_with_the_batches(tokenizer, next_se
     count = real = positions = rows = 0
     for inputs, labels in batches.epoch(0):
         if next_sentence:
-            labels, is_next = labels
-            assert is_next.shape == (7,) and inputs["segment_ids"].shape == (7, 30)
-            assert is_next.dtype == inputs["segment_ids"].dtype == np.int32
-            np.testing.assert_array_equal(is_next == NOT_A_PAIR, ~inputs["token_ids"].any(axis=1))
+            labels, is_random = labels
+            assert is_random.shape == (7,) and inputs["segment_ids"].shape == (7, 30)
+            assert is_random.dtype == inputs["segment_ids"].dtype == np.int32
+            np.testing.assert_array_equal(is_random == NOT_A_PAIR, ~inputs["token_ids"].any(axis=1))
         assert inputs["token_ids"].shape == (7, 30)
         assert inputs["masked_positions"].shape == labels.shape == (7, 5)
         assert inputs["token_ids"].dtype == inputs["masked_positions"].dtype == np.int32
@@ -362,11 +362,11 @@ def make_documents(longest=40, seed=0):
 
 
 def pairs_of(batches, epoch):
-    """`(first, second, is_next)` for every row, sentences by number and length kept."""
-    for inputs, (labels, is_next) in batches.epoch(epoch):
+    """`(first, second, is_random)` for every row, sentences by number and length kept."""
+    for inputs, (labels, is_random) in batches.epoch(epoch):
         rows, _ = restore(inputs["token_ids"], inputs["masked_positions"], labels)
-        for row, segment_ids, follows in zip(rows, inputs["segment_ids"], is_next, strict=True):
-            if follows == NOT_A_PAIR:
+        for row, segment_ids, label in zip(rows, inputs["segment_ids"], is_random, strict=True):
+            if label == NOT_A_PAIR:
                 assert not row.any() and not segment_ids.any()
                 continue
             first_end, second_end = np.flatnonzero(row == END)
@@ -377,7 +377,7 @@ def pairs_of(batches, epoch):
             np.testing.assert_array_equal(segment_ids, second)
             [one], [other] = {*row[1:first_end]}, {*row[first_end + 1 : second_end]}
             lengths = first_end - 1, second_end - first_end - 1
-            yield (int(one) - 5, int(other) - 5, int(follows), *map(int, lengths))
+            yield (int(one) - 5, int(other) - 5, int(label), *map(int, lengths))
 
 
 def test_half_of_the_pairs_are_neighbours_and_the_rest_of_two_documents(tokenizer):
@@ -390,15 +390,15 @@ def test_half_of_the_pairs_are_neighbours_and_the_rest_of_two_documents(tokenize
     followed = [i for i in range(len(sentences) - 1) if document[i] == document[i + 1]]
     batches = make(lines, tokenizer, next_sentence=True)
     assert batches.num_rows == len(followed)
-    count = real = 0
+    count = random = 0
     for epoch in range(6):
         pairs = list(pairs_of(batches, epoch))
         assert sorted(first for first, *_ in pairs) == followed  # each once an epoch
-        for first, second, is_next, *lengths in pairs:
-            if is_next:
-                assert second == first + 1
-            else:
+        for first, second, is_random, *lengths in pairs:
+            if is_random:
                 assert document[second] != document[first]
+            else:  # class 0, as BERT has it
+                assert second == first + 1
             whole, room = [len(sentences[first]), len(sentences[second])], 32 - 3
             if sum(whole) <= room:
                 assert lengths == whole
@@ -406,8 +406,8 @@ def test_half_of_the_pairs_are_neighbours_and_the_rest_of_two_documents(tokenize
                 assert sum(lengths) == room
                 assert all(n >= min(w, room // 2) for n, w in zip(lengths, whole, strict=True))
         count += len(pairs)
-        real += sum(is_next for *_, is_next, _, _ in pairs)
-    assert count > 2500 and within_5_sigma(real, count, 0.5)
+        random += sum(is_random for *_, is_random, _, _ in pairs)
+    assert count > 2500 and within_5_sigma(random, count, 0.5)
 
 
 def test_pairs_are_drawn_anew_in_every_epoch(tokenizer):

@@ -10,6 +10,7 @@ from tiny import END, PAD, START
 
 import keras_transformer as kt
 from keras_transformer.generation import BeamSearch
+from keras_transformer.generation.decoding import CachedDecoding
 
 PROMPTS = [[5, 7, 3, 9], [4], [8, 6]]
 SOURCES = [[5, 7, 3, 9, 4], [4], [8, 6, 3]]
@@ -170,6 +171,61 @@ def test_stopping_early_changes_nothing(alpha, monkeypatch):
         assert counts[0] < 11
 
 
+def test_stopping_early_on_purpose_is_sooner_and_as_alone(monkeypatch):
+    """And with a penalty that long hypotheses do not have, what is found then is worse."""
+    model, steps, scores = ends_early(), {}, {}
+    step = CachedDecoding.step
+    for stop in ("never", False, True):
+        calls = []
+
+        def counted(*args, calls=calls):
+            calls.append(1)
+            return step(*args)
+
+        monkeypatch.setattr(CachedDecoding, "step", counted)
+        sampler = BeamSearch(3, 2.0, 3, penalty="power", early_stopping=stop)
+        generator = kt.Generator(model, END, START, max_new_tokens=12, sampler=sampler)
+        with tiny.run_eagerly():
+            rows, scores[stop] = generator.n_best(SOURCES)
+            steps[stop] = len(calls)
+            for source, row, score in zip(SOURCES, rows, scores[stop], strict=True):
+                alone, alone_score = generator.n_best([source])
+                np.testing.assert_array_equal(alone[0], row)
+                np.testing.assert_allclose(alone_score[0], score, atol=1e-5)
+    assert steps[True] < steps[False] < steps["never"]
+    assert scores[True].mean() < scores[False].mean() < scores["never"].mean()
+
+
+def test_any_of_several_ends_ends_a_hypothesis():
+    model, length = tiny_vocabulary_model(), 4
+    sampler = BeamSearch(64, 0.7, 4, penalty="power")
+    with tiny.without_tracing():
+        generator = kt.Generator(model, [END, 3], pad_id=-1, max_new_tokens=length, sampler=sampler)
+        (found,), (scores,) = generator.n_best([[3, 2]])
+    hypotheses = {}
+    for tokens in itertools.product(range(4), repeat=length):
+        stop = next((i for i, t in enumerate(tokens, 1) if t in (END, 3)), length)
+        hypotheses[tokens[:stop]] = None
+    for tokens in hypotheses:
+        logp = tiny.log_probabilities(model, [[3, 2, *tokens]])[0, 1:]
+        total = sum(logp[i, token] for i, token in enumerate(tokens))
+        hypotheses[tokens] = total / penalty(len(tokens), 0.7, "power")
+    expected = sorted(hypotheses, key=hypotheses.get, reverse=True)[:4]
+    assert [tuple(row[row >= 0][2:].tolist()) for row in found] == expected
+    np.testing.assert_allclose(scores, [hypotheses[e] for e in expected], atol=1e-4)
+
+
+def test_however_many_ends_there_are_some_hypotheses_stay_open():
+    """With a penalty of all that is short, the longest wins if it is followed at all."""
+    model = tiny.make_talkative("decoder_only")
+    likely = np.argsort(tiny.log_probabilities(model, [[5, 7]])[0, -1])
+    ends = [int(token) for token in likely[2:]]  # all but the two least probable
+    with tiny.without_tracing():
+        sampler = BeamSearch(2, length_penalty=8.0, penalty="power")
+        row = kt.Generator(model, ends, max_new_tokens=5, sampler=sampler)([[5, 7]])[0]
+    assert not set(row[2:6].tolist()) & set(ends)
+
+
 def test_after_the_end_there_is_only_padding():
     with tiny.without_tracing():
         sampler = BeamSearch(4, n_best=4)
@@ -190,6 +246,7 @@ def test_after_the_end_there_is_only_padding():
         ({"beams": 2, "n_best": 3}, "beams >= n_best >= 1.*n_best=3"),
         ({"n_best": 0}, "beams >= n_best >= 1"),
         ({"length_penalty": -0.5}, "length_penalty >= 0.*length_penalty=-0.5"),
+        ({"early_stopping": "soon"}, "early_stopping to be .*early_stopping='soon'"),
         ({"penalty": "wu"}, "penalty to be 'gnmt' or 'power'.*penalty='wu'"),
     ],
 )

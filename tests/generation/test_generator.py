@@ -140,6 +140,40 @@ def test_after_the_end_there_is_only_padding(language_model, translator):
         np.testing.assert_array_equal(generator(SOURCES), expected)
 
 
+def test_any_of_several_ends_ends_a_row(language_model):
+    endless = continuations(language_model)
+    new = [row[len(p) : len(p) + NEW] for row, p in zip(endless.tolist(), PROMPTS, strict=True)]
+    ends = [new[0][2], new[1][3]]
+    assert ends[0] != ends[1]
+    expected = []
+    for prompt, tokens in zip(PROMPTS, new, strict=True):
+        stop = next((i for i, token in enumerate(tokens, 1) if token in ends), NEW)
+        expected.append([*prompt, *tokens[:stop]])
+    with tiny.without_tracing():
+        found = kt.Generator(language_model, ends, max_new_tokens=NEW)(PROMPTS)
+        rows = kt.Generator(language_model, ends, max_new_tokens=NEW).stream(
+            PROMPTS, lambda rows: ["".join(f" {token}" for token in row) for row in rows]
+        )
+        texts = ["".join(row) for row in zip(*rows, strict=True)]
+    np.testing.assert_array_equal(found, padded(expected, 4 + NEW))
+    lengths = [len(row) - len(prompt) for row, prompt in zip(expected, PROMPTS, strict=True)]
+    assert [len(text.split()) for text in texts] == lengths
+
+
+def test_as_many_new_tokens_as_fit(language_model, translator):
+    prompts = [np.array(row) for row in PROMPTS]  # a list of arrays
+    with tiny.without_tracing():
+        generator = kt.Generator(language_model, None, max_new_tokens=None, context=7)
+        np.testing.assert_array_equal(generator(prompts), continuations(language_model, new=4))
+        assert generator(prompts[1:2]).shape == (1, 8)  # the last token is never read
+        with pytest.raises(ValueError, match="fit the context of 7"):
+            generator([[3] * 8])
+        pieces = generator.stream([[3] * 5], lambda rows: ["x" * len(row) for row in rows])
+        assert len("".join(piece for [piece] in pieces)) == 3
+        generator = kt.Generator(translator, None, START, max_new_tokens=None, context=5)
+        np.testing.assert_array_equal(generator(SOURCES), translations(translator, new=5))
+
+
 @pytest.mark.parametrize("sampler", ["greedy", RandomSampler(seed=1), BeamSearch(2)])
 def test_without_an_end_every_token_is_generated(language_model, sampler):
     with tiny.without_tracing():
@@ -246,6 +280,8 @@ def test_errors(language_model, translator):
         kt.Generator(translator, END)
     with pytest.raises(ValueError, match=r"Expected max_new_tokens to be positive.*=0"):
         kt.Generator(language_model, END, max_new_tokens=0)
+    with pytest.raises(ValueError, match=r"Expected max_new_tokens or a context.*context=None"):
+        kt.Generator(language_model, END, max_new_tokens=None)
     with pytest.raises(ValueError, match=r"Expected sampler to be .*sampler='beam'"):
         kt.Generator(language_model, END, sampler="beam")
     generator = kt.Generator(language_model, END)

@@ -8,12 +8,15 @@ from scipy.stats import chisquare
 import keras_transformer as kt
 from keras_transformer.generation import (
     BeamSearch,
+    ForbiddenSequence,
     ForbiddenTokens,
+    ForcedTokens,
     MinLength,
     MinP,
     NoRepeatNgrams,
     Past,
     RandomSampler,
+    Renormalize,
     RepetitionPenalty,
     Temperature,
     TopK,
@@ -29,11 +32,11 @@ def softmax(logits):
     return powers / powers.sum(axis=-1, keepdims=True)
 
 
-def past(*rows, end_id=-1, count=0):
+def past(*rows, end_ids=(-1,), count=0):
     """After these rows of tokens, all of one length, with room for two more."""
     rows = np.array(rows, "int32")
     ids = np.pad(rows, [(0, 0), (0, 2)], constant_values=-1)
-    return Past(tiny.ops.convert_to_tensor(ids), rows.shape[1], count, end_id)
+    return Past(tiny.ops.convert_to_tensor(ids), rows.shape[1], count, end_ids)
 
 
 def apply(rules, logits, about=None):
@@ -125,11 +128,42 @@ def test_no_ngram_comes_twice(n):
 
 
 def test_the_end_must_wait():
-    def at(count, end_id):
-        return allowed(MinLength(3), past([5], end_id=end_id, count=count), size=3)
+    def at(count, *end_ids):
+        return allowed(MinLength(3), past([5], end_ids=end_ids, count=count), size=3)
 
     assert at(2, 1) == [[0, 2]] and at(0, 1) == [[0, 2]]
     assert at(3, 1) == [[0, 1, 2]] and at(0, -1) == [[0, 1, 2]]
+    assert at(2, 1, 0) == [[2]] and at(3, 1, 0) == [[0, 1, 2]]
+
+
+def test_tokens_of_one_place():
+    def at(count, rule):
+        return allowed(rule, past([5], count=count), size=4)
+
+    once = ForbiddenTokens([1, 3], at=1)
+    assert [at(i, once) for i in range(3)] == [[[0, 1, 2, 3]], [[0, 2]], [[0, 1, 2, 3]]]
+    logits = np.array([[3.0, -1.0, 2.0, 5.0]])
+    for count, expected in ((1, logits), (2, [[-1e9, 0, -1e9, 0]])):
+        found = apply([ForcedTokens([1, 3], at=2)], logits, past([5], count=count))
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("sequence", [[1, 2], [0, 1, 2], [2, 2, 2], [1, 1, 1, 1, 1, 1, 1, 1, 1]])
+def test_a_forbidden_sequence_is_never_completed(sequence):
+    rows = np.random.default_rng(0).integers(0, 3, (60, 6))
+    rows[:10, :5] = -1  # padded on the left
+    *before, last = sequence
+    ends = [row[len(row) - len(before) :].tolist() == before for row in rows]
+    assert any(ends) or len(sequence) > 6
+    expected = [[t for t in range(3) if not (end and t == last)] for end in ends]
+    assert allowed(ForbiddenSequence(sequence), past(*rows), size=3) == expected
+
+
+def test_renormalized_log_probabilities():
+    found = apply([ForbiddenTokens([3]), Renormalize()], np.log(PROBABILITIES)[None])
+    expected = np.delete(PROBABILITIES, 3) / 0.6
+    np.testing.assert_allclose(np.exp(np.delete(found[0], 3)), expected, rtol=1e-5)
+    assert found[0, 3] < -1e8
 
 
 @pytest.fixture(scope="module")
@@ -202,6 +236,7 @@ def test_a_beam_search_compares_what_rules_leave_of_log_probabilities(model):
         (NoRepeatNgrams, 0, "n of NoRepeatNgrams to be positive.*n=0"),
         (MinLength, -1, "length of MinLength to be at least 0.*length=-1"),
         (ForbiddenTokens, [-1], r"tokens to be at least 0.*token_ids=\[-1\]"),
+        (ForbiddenSequence, [3], r"a sequence of at least two tokens.*token_ids=\[3\]"),
     ],
 )
 def test_errors(rule, argument, message):

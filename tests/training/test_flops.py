@@ -15,7 +15,7 @@ def test_every_matrix_of_the_model_is_counted(architecture, tied):
     weights = kt.models.decoder_only(config).weights
     matrices = sum(w.shape[0] * w.shape[1] for w in weights if w.name == "kernel")
     if tied:  # the table multiplies
-        [table] = [w for w in weights if w.name == "embeddings"]
+        [table] = [w for w in weights if w.path == "embedding/embeddings"]
         matrices += table.shape[0] * table.shape[1]
     assert train_flops_per_token(config, 0) == 6 * matrices
     more = train_flops_per_token(config, 7) - train_flops_per_token(config, 0)

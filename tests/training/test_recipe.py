@@ -168,3 +168,22 @@ def test_a_run_without_its_model_is_not_over():
     with pytest.raises(RunError, match=r"has no model\.keras: its training is not over"):
         recipe.load_run("runs/one", "demo")
     assert json.loads((recipe.run_folder("one") / "settings.json").read_text())["recipe"] == "demo"
+
+
+def test_what_was_not_measured_again_stays():
+    run = store("one", "--text", "a.txt")
+    recipe.save_metrics(run, {"loss": 3.0, "speed": None})
+    recipe.save_metrics(run, {"loss": 2.0, "speed": 9.5})
+    recipe.save_metrics(run, {"loss": 1.0, "speed": None})
+    assert run.metrics == {"loss": 1.0, "speed": 9.5}
+
+
+def test_a_published_model_has_no_built_in_settings_and_no_other_parts():
+    settings = parse("--from-zoo", "there", "--dropout", "0.2", "--lora", "4")
+    assert (settings.rate, settings.lora) == (0.1, 4)
+    with pytest.raises(ValueError, match="--from-zoo brings its own model and tokenizer, not --nu"):
+        parse("--from-zoo", "there", "--num-layers", "2")
+    with pytest.raises(ValueError, match="--lora goes together with a pretrained model"):
+        parse("--lora", "4")
+    with pytest.raises(ValueError, match=r"Expected --lora to be at least 1\. Received: --lora=0"):
+        parse("--from-zoo", "there", "--lora", "0")

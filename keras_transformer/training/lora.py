@@ -1,0 +1,52 @@
+"""Fine-tuning with few trainable weights."""
+
+import math
+
+from keras_transformer.layers.projection import Projection
+
+
+def enable_lora(model, rank, new=()):
+    """Freezes a model, but for a low-rank change to every linear map inside its blocks.
+
+    Every such kernel `W (inputs, outputs)` becomes `W + A B` by Keras' own `Dense.enable_lora`: W
+    stays as it is, and `A (inputs, rank)` and `B (rank, outputs)` learn. B begins with zeros, so
+    that the outputs begin as they were. A saved model has the sums as its kernels and is again one
+    without LoRA. Compile the model afterwards.
+
+    Args:
+        model: Built Keras model of this package's layers.
+        rank: int, columns of A.
+        new: Names of layers that learn as a whole, such as the head of a new task.
+
+    Returns:
+        `(trainable, total)`, ints: the parameters that learn, and all, those of A and B included.
+
+    Raises:
+        ValueError: if `rank` is below 1, the model has no linear maps of ours, or LoRA already.
+
+    Reference:
+        Hu et al. 2021, "LoRA: Low-Rank Adaptation of Large Language Models".
+
+    Example:
+
+    >>> import keras_transformer as kt
+    >>> config = kt.TransformerConfig(
+    ...     vocabulary_size=9, num_layers=1, num_heads=2, hidden_dim=8, intermediate_dim=16)
+    >>> enable_lora(kt.models.decoder_only(config), rank=1)
+    (96, 768)
+    """
+    maps = [layer for layer in model._flatten_layers() if isinstance(layer, Projection)]
+    if rank < 1 or not maps:
+        raise ValueError(
+            "Expected a rank of at least 1 and a model with blocks of this package. "
+            f"Received: {rank=}, {len(maps)} linear maps"
+        )
+    whole = {id(weight) for name in new for weight in model.get_layer(name).weights}
+    for weight in model.weights:
+        weight.trainable = id(weight) in whole
+    for layer in maps:
+        layer.enable_lora(rank)
+    return tuple(
+        sum(math.prod(weight.shape) for weight in weights)
+        for weights in (model.trainable_weights, model.weights)
+    )

@@ -1,0 +1,111 @@
+"""From a model of ours to a folder that is published as others are."""
+
+import functools
+
+import keras
+import numpy as np
+
+from keras_transformer.zoo import checkpoint
+from keras_transformer.zoo.checkpoint import ZooError
+from keras_transformer.zoo.loading import FAMILIES, architecture_of, config_of, weights_of
+from keras_transformer.zoo.tokenizers import save_tokenizer
+
+
+def save(model, folder, tokenizer=None):
+    """Writes a model as a folder that `transformers` loads, and `load` too, in float32.
+
+    Another checkpoint in the folder is replaced once the new one is complete.
+
+    Args:
+        model: of `keras_transformer.models` or `load`, fresh, fine-tuned or reloaded. One that
+            `load` made stays of its model type; another is of the first one that can express it.
+            With LoRA, kernels are written as the sums that they stand for.
+        folder: where to; made if it is missing.
+        tokenizer: its `Tokenizer`, to be written too, with its ids of the special tokens.
+
+    Raises:
+        ZooError: for a model that no family can express.
+        TextError: for a tokenizer that `transformers` has no equal of.
+
+    Example:
+
+    >>> import tempfile
+    >>> import keras_transformer as kt
+    >>> config = kt.TransformerConfig.preset(
+    ...     "bert_tiny", num_layers=1, hidden_dim=8, intermediate_dim=16, vocabulary_size=9)
+    >>> folder = tempfile.mkdtemp()
+    >>> kt.zoo.save(kt.models.sequence_classifier(config, num_classes=3), folder)
+    >>> kt.zoo.load(folder).output_shape
+    (None, 3)
+    """
+    config = config_of(model)
+    family, architecture, settings = _family_of(model, config)
+    head = family.heads[architecture]
+    settings |= {
+        "architectures": [architecture],
+        "transformers_version": "5.0.0",
+        "dtype": "float32",
+    }
+    if head.kind == "classifier":
+        classes = range(model.output_shape[-1])
+        settings["id2label"] = {str(i): f"LABEL_{i}" for i in classes}
+        settings["label2id"] = {f"LABEL_{i}": i for i in classes}
+    if tokenizer is not None:
+        settings |= {
+            "bos_token_id": tokenizer.start_id,
+            "eos_token_id": tokenizer.end_id,
+            "pad_token_id": tokenizer.pad_id if config.pad_id is None else config.pad_id,
+        }
+        if head.kind == "seq2seq":
+            settings["decoder_start_token_id"] = tokenizer.decoder_start_id
+    tensors = _tensors(model, family, config, head)
+    with checkpoint.replacing(folder, tokenizer is not None) as place:
+        if tokenizer is not None:
+            save_tokenizer(tokenizer, place)
+        checkpoint.write(place, settings, tensors)
+
+
+def _family_of(model, config):
+    """`(family, architecture, settings)`: the one it is named after, or the first that fits."""
+    names = [model.name] if model.name in FAMILIES else FAMILIES
+    reasons = []
+    for family in map(FAMILIES.get, names):
+        try:
+            architecture, head = architecture_of(family, model)
+            return family, architecture, family.to_settings(config, head.kind)
+        except ValueError as error:
+            reasons.append(f"{family.model_type}: {error}")
+    raise ZooError(f"Expected a model as one of the families has it. {'; '.join(reasons)}")
+
+
+def _tensors(model, family, config, head):
+    """`{name: (shape, function that makes the array)}`."""
+    tensors = {
+        name: (shape, functools.partial(np.zeros, shape, "float32"))
+        for name, shape in family.zeros(config, head).items()
+    }
+    with_lora = {
+        layer._kernel.path: layer
+        for layer in model._flatten_layers()
+        if getattr(layer, "lora_enabled", False)
+    }
+    for path, weight in weights_of(model).items():
+        shape = tuple(weight.shape)
+        tensor = family.tensor(path, shape, config, head)
+        if tensor is None:
+            raise ZooError(
+                f"Expected a model as {family.model_type} has it. Received: a weight {path}"
+            )
+        for name, theirs in tensor.shapes(shape).items():
+            make = functools.partial(_array, tensor, name, weight, with_lora.get(path))
+            tensors[name] = theirs, make
+    if not config.tie_embeddings:  # else transformers repeats them itself
+        tensors |= {name: tensors[other] for name, other in family.same.items()}
+    if head.kind == "encoder":
+        tensors = {name.removeprefix(family.prefix): value for name, value in tensors.items()}
+    return tensors
+
+
+def _array(tensor, name, weight, layer_with_lora):
+    ours = layer_with_lora.kernel if layer_with_lora else weight  # with LoRA, the sum
+    return tensor.write(keras.ops.convert_to_numpy(ours).astype("float32"))[name]

@@ -1,0 +1,102 @@
+"""LoRA: what learns, what is frozen, and what is saved."""
+
+import keras
+import numpy as np
+import pytest
+
+import keras_transformer as kt
+
+CONFIG = {
+    "vocabulary_size": 20,
+    "num_layers": 2,
+    "num_heads": 2,
+    "hidden_dim": 32,
+    "intermediate_dim": 64,
+    "max_sequence_length": 16,
+    "dropout": 0.0,
+}
+IDS = (np.arange(9)[None] + np.arange(1, 11)[:, None]).astype("int32")  # each the one before, + 1
+
+
+@pytest.fixture(params=["float32", "mixed_bfloat16"])
+def precision(request):
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(request.param)
+    yield request.param
+    keras.config.set_dtype_policy(before)
+
+
+def values(model):
+    return {w.path: keras.ops.convert_to_numpy(w) for w in model.weights}
+
+
+def logits(model):
+    return keras.ops.convert_to_numpy(keras.ops.cast(model(IDS), "float32"))
+
+
+def test_it_learns_in_few_weights_and_is_saved_as_a_plain_model(precision, tmp_path):
+    model = kt.models.decoder_only(kt.TransformerConfig(**CONFIG))
+    first = logits(model)
+    trainable, total = kt.training.enable_lora(model, 4)
+    np.testing.assert_array_equal(logits(model), first)
+    assert total == model.count_params() and trainable < 0.15 * total
+    assert trainable == sum(w.value.shape.num_elements() for w in model.trainable_weights)
+    before = values(model)
+    optimizer = kt.training.adamw(model, 1e-2, weight_decay=0.01, clip_norm=1.0)
+    model.compile(optimizer, kt.training.MaskedCrossentropy(pad_id=-1))
+    losses = model.fit(IDS[:, :-1], IDS[:, 1:], epochs=60, verbose=0).history["loss"]
+    assert losses[-1] < 0.3 * losses[0]
+    after = values(model)
+    for path in after:
+        assert np.array_equal(before[path], after[path]) == ("/lora_kernel_" not in path), path
+
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras", compile=False)
+    assert again.count_params() == total - trainable
+    assert len(again.trainable_weights) == len(again.weights)
+    # The sum that is saved is not that of rounded terms.
+    exact = 1e-5 if precision == "float32" else 0.05 * np.abs(logits(model)).max()
+    np.testing.assert_allclose(logits(again), logits(model), atol=exact)
+    saved = values(again)
+    for layer in (layer for layer in model._flatten_layers() if hasattr(layer, "lora_kernel_a")):
+        kernel, a, b = (
+            after[f"{layer.path}/{name}"] for name in ("kernel", "lora_kernel_a", "lora_kernel_b")
+        )
+        np.testing.assert_allclose(saved[f"{layer.path}/kernel"], kernel + a @ b, atol=1e-6)
+    generators = [kt.Generator(m, end_id=None, max_new_tokens=5) for m in (model, again)]
+    prompts = IDS[:3, :4]
+    np.testing.assert_array_equal(*(generate(prompts) for generate in generators))
+
+
+def test_goes_to_the_zoo_merged(tmp_path):
+    config = kt.TransformerConfig.preset("gpt2_small", **CONFIG)
+    model = kt.models.decoder_only(config)
+    first = logits(model)
+    kt.training.enable_lora(model, 2)
+    for weight in model.trainable_weights:
+        weight.assign(np.random.default_rng(0).normal(size=weight.shape))
+    assert np.abs(logits(model) - first).max() > 0.01
+    kt.zoo.save(model, tmp_path)
+    np.testing.assert_allclose(logits(kt.zoo.load(tmp_path)), logits(model), atol=1e-4)
+
+
+def test_a_new_head_learns_as_a_whole():
+    config = kt.TransformerConfig(**CONFIG, pooler=True)
+    model = kt.models.sequence_classifier(config, 3)
+    kt.training.enable_lora(model, 1, new=["logits"])
+    whole = {w.path for w in model.trainable_weights if "/lora_kernel_" not in w.path}
+    assert whole == {"logits/kernel", "logits/bias"}
+
+
+@pytest.mark.parametrize("rank", [0, -1])
+def test_a_rank_below_1_is_refused_and_changes_nothing(rank):
+    model = kt.models.decoder_only(kt.TransformerConfig(**CONFIG))
+    with pytest.raises(ValueError, match="Expected a rank of at least 1"):
+        kt.training.enable_lora(model, rank)
+    assert len(model.trainable_weights) == len(model.weights)
+
+
+def test_a_model_of_other_layers_is_refused():
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    with pytest.raises(ValueError, match="with blocks of this package"):
+        kt.training.enable_lora(model, 1)
