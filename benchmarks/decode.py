@@ -40,11 +40,7 @@ def kerashub(peer, task, precision, ids):
         inputs, prefix = padded(ids, task.new_tokens), ""
     else:
         backbone = models.BartBackbone(
-            vocabulary_size=size.vocabulary_size,
-            num_layers=size.num_layers,
-            num_heads=size.num_heads,
-            hidden_dim=size.hidden_dim,
-            intermediate_dim=size.intermediate_dim,
+            **work.keras_sizes(size),
             max_sequence_length=work.MAX_LENGTH,
         )
         model = models.BartSeq2SeqLM(backbone=backbone, preprocessor=None)

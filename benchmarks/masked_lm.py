@@ -66,11 +66,7 @@ def ours(size):
 
     config = kt.TransformerConfig.preset(
         "bert_small",
-        vocabulary_size=size.vocabulary_size,
-        num_layers=size.num_layers,
-        num_heads=size.num_heads,
-        hidden_dim=size.hidden_dim,
-        intermediate_dim=size.intermediate_dim,
+        **work.keras_sizes(size),
         num_segments=2,
         pooler=False,
     )
@@ -83,11 +79,7 @@ def kerashub(size):
     from keras_hub import models
 
     backbone = models.BertBackbone(
-        vocabulary_size=size.vocabulary_size,
-        num_layers=size.num_layers,
-        num_heads=size.num_heads,
-        hidden_dim=size.hidden_dim,
-        intermediate_dim=size.intermediate_dim,
+        **work.keras_sizes(size),
         dropout=0.1,  # of attention weights too
         max_sequence_length=work.MAX_LENGTH,
         num_segments=2,

@@ -88,16 +88,18 @@ def use_torch():
     return torch
 
 
+def keras_sizes(size):
+    """The sizes of a model by the names that KerasHub and we have for them."""
+    names = "vocabulary_size", "num_layers", "num_heads", "hidden_dim", "intermediate_dim"
+    return {name: getattr(size, name) for name in names}
+
+
 def our_translator(size, dropout=0.1):
     import keras_transformer as kt
 
     return kt.models.encoder_decoder(
         kt.TransformerConfig(
-            vocabulary_size=size.vocabulary_size,
-            num_layers=size.num_layers,
-            num_heads=size.num_heads,
-            hidden_dim=size.hidden_dim,
-            intermediate_dim=size.intermediate_dim,
+            **keras_sizes(size),
             max_sequence_length=MAX_LENGTH,
             dropout=dropout,
         )
@@ -132,11 +134,7 @@ def our_gpt2(size):
 
     config = kt.TransformerConfig.preset(
         "gpt2_small",
-        num_layers=size.num_layers,
-        num_heads=size.num_heads,
-        hidden_dim=size.hidden_dim,
-        intermediate_dim=size.intermediate_dim,
-        vocabulary_size=size.vocabulary_size,
+        **keras_sizes(size),
     )
     return kt.models.decoder_only(config)
 
@@ -146,11 +144,7 @@ def kerashub_gpt2(size):
     from keras_hub import models
 
     backbone = models.GPT2Backbone(
-        vocabulary_size=size.vocabulary_size,
-        num_layers=size.num_layers,
-        num_heads=size.num_heads,
-        hidden_dim=size.hidden_dim,
-        intermediate_dim=size.intermediate_dim,
+        **keras_sizes(size),
         dropout=0.1,  # of attention weights too
         max_sequence_length=GPT2_MAX_LENGTH,
     )

@@ -1,12 +1,13 @@
 """What all tests share: paths, a quiet TensorFlow, and a seed before each test."""
 
+import gc
 import os
 import sys
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 if "PYTEST_XDIST_WORKER" in os.environ:  # there is a process a core
-    for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
+    for name in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"):
         os.environ.setdefault(name, "1")
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "recipes")]
@@ -18,3 +19,10 @@ import pytest  # noqa: E402
 @pytest.fixture(autouse=True)
 def seed():
     keras.utils.set_random_seed(0)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def lasting():
+    """What a file leaves behind (graphs, mostly) is not gone through by all later collections."""
+    yield
+    gc.freeze()

@@ -187,3 +187,12 @@ def test_generation_of_ours(benchmark, monkeypatch, capsys):
         assert measured["tokens_per_second"] > 0
     work.report(measured)
     assert json.loads(capsys.readouterr().out)["peak_mib"] > 0
+
+
+def test_loading_is_measured(benchmark, tmp_path):
+    import keras_transformer as kt
+
+    kt.zoo.save(kt.models.decoder_only(kt.TransformerConfig.preset("gpt_nano")), tmp_path)
+    measured = benchmark("loading").measure(tmp_path)
+    assert 0 < measured["read_seconds"] <= measured["seconds"]
+    assert measured["megabytes_per_second"] > 0
