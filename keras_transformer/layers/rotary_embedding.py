@@ -58,7 +58,8 @@ class RotaryEmbedding(keras.layers.Layer):
     def call(self, x):
         frequency, amplitude = frequencies(self.base, x.shape[-1], self.scaling)  # (H/2,)
         position = ops.cast(query_positions(x), "float32")  # (1|B, T)
-        angle = ops.reshape(position, (*ops.shape(position), 1, 1)) * frequency  # (1|B, T, 1, H/2)
+        position = ops.reshape(position, (*ops.shape(position), 1, 1))
+        angle = position * ops.convert_to_tensor(frequency)  # (1|B, T, 1, H/2)
         cos = ops.cast(ops.cos(angle) * amplitude, x.dtype)
         sin = ops.cast(ops.sin(angle) * amplitude, x.dtype)
         first, second = ops.split(x, 2, axis=-1)  # (B, T, N, H/2)
