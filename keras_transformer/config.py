@@ -126,7 +126,8 @@ class TransformerConfig:
         require(
             self.position in POSITIONS, f"position to be one of {POSITIONS}", position=self.position
         )
-        has_bias(self.use_bias, "output")  # raises for a name that no projection has
+        # These raise for a name that no projection has, and for an unknown scaling.
+        has_bias(self.use_bias, "output")
         frequencies(self.rotary_base, 2, self.rotary_scaling)
         require(
             self.norm in ("layer_norm", "rms_norm"),

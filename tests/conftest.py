@@ -26,3 +26,12 @@ def lasting():
     """What a file leaves behind (graphs, mostly) is not gone through by all later collections."""
     yield
     gc.freeze()
+
+
+@pytest.fixture(params=["float32", "mixed_bfloat16"])
+def precision(request):
+    """A dtype policy, while the test lasts."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(request.param)
+    yield request.param
+    keras.config.set_dtype_policy(before)

@@ -32,7 +32,8 @@ class EncoderBlock(TransformerBlock):
         mask: `(B, T)` bool, False for padding. Optional; Keras' implicit mask when not given.
         attention_mask: `(B|1, T, T)` bool, True where token t may look at token s. Optional.
         positions: `(B, P)` ints, 0 to T - 1, the tokens whose output is wanted: a last block need
-            not compute what nobody reads. None means all T.
+            not compute what nobody reads. None means all T. (An implicit mask of the output is
+            that of `x`, for all T.)
 
     Returns:
         `(B, T, D)`, or `(B, P, D)` with `positions`.

@@ -160,8 +160,9 @@ def encode(config, inputs, wanted=None):
     for i in range(config.num_layers):
         block = parts.block(EncoderBlock, config, f"encoder_block_{i}")
         is_last = i == config.num_layers - 1
-        positions = wanted if is_last else None
-        x = block(x, mask=mask, attention_mask=attention_mask, positions=positions)
+        x = block(
+            x, mask=mask, attention_mask=attention_mask, positions=wanted if is_last else None
+        )
     x = parts.close_stack(config, x, "encoder_norm")
     return keras.layers.Identity(name="sequence_output")(x), embedding
 

@@ -100,5 +100,6 @@ def _pad_id(model):
     """What token ids are compared with to find padding, or None."""
     for operation in model.operations:
         if type(operation).__name__ == "NotEqual":
+            # Keras keeps what an operation was called with in its node of the graph only.
             return operation._inbound_nodes[0].arguments.args[1]
     return None

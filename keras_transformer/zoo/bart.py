@@ -117,6 +117,10 @@ class Bart(Family):
             "is_encoder_decoder": True,
         }
 
+    def tensor(self, path, shape, config, head):
+        found = super().tensor(path, shape, config, head)
+        return found and found._replace(row=path == "logits/bias")
+
     def zeros(self, config, head):
         return {} if config.logits_bias else {"final_logits_bias": (1, config.vocabulary_size)}
 

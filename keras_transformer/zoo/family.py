@@ -228,7 +228,6 @@ class Family:
             sizes,
             transposed=self.transposed and ending == "kernel",
             shift=self.shift if ending == "scale" else 0.0,
-            row=names == ["final_logits_bias"],
         )
 
     def zeros(self, config, head):

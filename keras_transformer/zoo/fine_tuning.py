@@ -3,8 +3,7 @@
 from keras_transformer import zoo
 from keras_transformer.training.lora import enable_lora
 from keras_transformer.training.recipe import flag_of
-from keras_transformer.training.run import read_json
-from keras_transformer.zoo.checkpoint import CONFIG, find
+from keras_transformer.zoo.checkpoint import CONFIG, find, read_json
 
 
 def check_zoo(settings, families, length=None):

@@ -22,14 +22,6 @@ MODELS = {
 }
 
 
-@pytest.fixture(params=["float32", "mixed_bfloat16"])
-def precision(request):
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(request.param)
-    yield request.param
-    keras.config.set_dtype_policy(before)
-
-
 def make(family):
     return getattr(kt.models, family)(kt.TransformerConfig(**SIZES, **MODELS[family]))
 

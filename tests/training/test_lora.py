@@ -18,14 +18,6 @@ CONFIG = {
 IDS = (np.arange(9)[None] + np.arange(1, 11)[:, None]).astype("int32")  # each the one before, + 1
 
 
-@pytest.fixture(params=["float32", "mixed_bfloat16"])
-def precision(request):
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(request.param)
-    yield request.param
-    keras.config.set_dtype_policy(before)
-
-
 def values(model):
     return {w.path: keras.ops.convert_to_numpy(w) for w in model.weights}
 
