@@ -6,6 +6,7 @@ from keras.src.backend import get_keras_mask, nn  # ops.softmax warns where S is
 
 from keras_transformer.layers.arguments import check_shape, require, serialize_arguments
 from keras_transformer.layers.dropout import Dropout
+from keras_transformer.layers.products import times_transposed
 from keras_transformer.layers.projection import projection
 from keras_transformer.layers.rotary_embedding import rotary_embedding
 from keras_transformer.scopes import AttentionScope, compute_once, with_past
@@ -104,7 +105,7 @@ class MultiHeadAttention(keras.layers.Layer):
         # The heads that share a key are more queries to it, so no key is ever repeated.
         rows = (-1, self.num_key_value_heads, self.num_heads // self.num_key_value_heads * length)
         query = ops.reshape(query * self.head_dim**-0.5, (*rows, self.head_dim))
-        scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))  # (B, K, N/K * T, S)
+        scores = times_transposed(query, key)  # (B, K, N/K * T, S)
         scores = ops.reshape(scores, (-1, self.num_heads, length, ops.shape(key)[2]))
         scores = ops.cast(scores, "float32")  # a half-precision sum over S would lose digits
         if attention_mask is not None:

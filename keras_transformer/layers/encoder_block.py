@@ -29,7 +29,8 @@ class EncoderBlock(TransformerBlock):
 
     Call arguments:
         x: `(B, T, D)`.
-        mask: `(B, T)` bool, False for padding. Optional; Keras' implicit mask when not given.
+        mask: `(B, T)` bool, False for padding, whose output means nothing. Optional; Keras'
+            implicit mask when not given.
         attention_mask: `(B|1, T, T)` bool, True where token t may look at token s. Optional.
         positions: `(B, P)` ints, 0 to T - 1, the tokens whose output is wanted: a last block need
             not compute what nobody reads. None means all T. (An implicit mask of the output is
@@ -56,7 +57,7 @@ class EncoderBlock(TransformerBlock):
         x = self.self_attention_step(
             x, attention_mask=attention_mask, mask=mask, positions=positions
         )
-        return self.feed_forward_step(x)  # (B, T|P, D)
+        return self.feed_forward_step(x, mask if positions is None else None)  # (B, T|P, D)
 
     def compute_output_shape(self, x_shape, positions_shape=None):
         return (*(positions_shape or x_shape)[:2], x_shape[-1])

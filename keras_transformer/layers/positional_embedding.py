@@ -6,7 +6,8 @@ from keras import ops
 from keras_transformer.layers.arguments import require, serialize_arguments
 from keras_transformer.layers.dropout import Dropout
 from keras_transformer.layers.learned_positions import LearnedPositions
-from keras_transformer.scopes import compute_once, query_positions
+from keras_transformer.layers.products import times_transposed
+from keras_transformer.scopes import CacheScope, compute_once, query_positions
 
 KINDS = ("sinusoidal", "learned", None)
 
@@ -132,19 +133,23 @@ class PositionalEmbedding(keras.layers.Layer):
 
     def call(self, token_ids, positions=None, reverse=False, training=None):
         if reverse:
-            return ops.matmul(token_ids, self.output_table())  # (B, T, V)
+            return self.logits(token_ids)
         x = ops.cast(ops.take(self.embeddings, token_ids, axis=0), self.compute_dtype)  # (B, T, D)
         if self.scale:
             x = x * self.hidden_dim**0.5
         return self.dropout_layer(self.add_positions(x, positions), training=training)
 
-    def output_table(self):
-        """The token table, `(D, V)`, prepared once where there is a cache."""
+    def logits(self, x):
+        """`x (B, T, D)` times the transposed token table, `(B, T, V)`."""
+        if CacheScope.current() is None:
+            return times_transposed(x, ops.cast(self.embeddings, self.compute_dtype))
+        # The table is prepared once. In half precision TensorFlow multiplies faster by it as it is.
         if self.compute_dtype == "float32":
-            return compute_once(self.path, lambda: ops.transpose(self.embeddings))
-        # TensorFlow multiplies by the table as it is faster, if only it is not cast at every step.
-        cast = compute_once(self.path, lambda: ops.cast(self.embeddings, self.compute_dtype))
-        return ops.transpose(cast)
+            table = compute_once(self.path, lambda: ops.transpose(self.embeddings))
+        else:
+            cast = compute_once(self.path, lambda: ops.cast(self.embeddings, self.compute_dtype))
+            table = ops.transpose(cast)
+        return ops.matmul(x, table)
 
     def compute_mask(self, token_ids, previous_mask=None):
         if self.mask_zero and len(token_ids.shape) == 2:

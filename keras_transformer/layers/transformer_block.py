@@ -7,6 +7,7 @@ from keras_transformer.layers.attention import MultiHeadSelfAttention, take_posi
 from keras_transformer.layers.dropout import Dropout
 from keras_transformer.layers.feed_forward import FeedForward, activation_function
 from keras_transformer.layers.layer_normalization import LayerNormalization
+from keras_transformer.layers.real_tokens import at_real_tokens
 from keras_transformer.layers.residual import residual
 from keras_transformer.layers.rms_normalization import RMSNormalization
 from keras_transformer.layers.rotary_embedding import rotary_embedding
@@ -91,8 +92,11 @@ class TransformerBlock(keras.layers.Layer):
             x, self.self_attention, self.self_attention_norm, select, positions=positions, **masks
         )
 
-    def feed_forward_step(self, x):
-        return self._residual(x, self.feed_forward, self.feed_forward_norm)
+    def feed_forward_step(self, x, mask=None):
+        def step(x):
+            return self._residual(x, self.feed_forward, self.feed_forward_norm)
+
+        return at_real_tokens(step, x, mask)
 
     def _residual(self, x, layer, norm, select=lambda x: x, **others):
         def sublayer(x):

@@ -86,16 +86,20 @@ def token_crossentropy(labels, logits, label_smoothing=0.0):
 
     @ops.custom_gradient
     def smoothed(logits):
-        label_logit = label_logits(labels, logits)  # (N,)
-        log_total = ops.logsumexp(logits, axis=-1)  # (N,)
+        # Made once for both ways, and cheaper than a logsumexp, which is read off it: no token has
+        # a larger logit and so none is less likely to have vanished.
+        probabilities = ops.softmax(logits, axis=-1)  # (N, V)
+        largest = ops.max(logits, axis=-1)  # (N,)
+        log_total = largest - ops.log(ops.max(probabilities, axis=-1))
+        label_logit = label_logits(labels, logits)
         losses = log_total - label_logit
         if label_smoothing:
             losses = losses + label_smoothing * (label_logit - ops.mean(logits, axis=-1))
 
         def gradient(*args, upstream=None):  # PyTorch names the upstream, the others do not
             upstream = args[0] if upstream is None else upstream  # (N,)
-            off_label = ops.softmax(logits, axis=-1) - shared  # (N, V)
-            on_label = ops.exp(label_logit - log_total) - shared - (1.0 - label_smoothing)
+            off_label = probabilities - shared if label_smoothing else probabilities  # (N, V)
+            on_label = label_logits(labels, probabilities) - shared - (1.0 - label_smoothing)
             rows = ops.arange(ops.shape(labels)[0], dtype="int32")
             return ops.scatter_update(
                 off_label * ops.expand_dims(upstream, -1),  # (N, V)

@@ -1,4 +1,6 @@
-"""GELU, whose gradient is written out, beside Keras' own."""
+"""Both GELUs, whose gradients are written out, beside Keras' own."""
+
+import functools
 
 import keras
 import numpy as np
@@ -8,9 +10,12 @@ from tiny import BACKEND, numpy
 from keras_transformer.layers.feed_forward import activation_function
 
 X = np.linspace(-6, 6, 101, dtype="float32")
+both_formulas = pytest.mark.parametrize(
+    ("name", "approximate"), [("gelu", False), ("gelu_tanh", True)]
+)
 
 
-@pytest.mark.parametrize(("name", "approximate"), [("gelu", False), ("gelu_tanh", True)])
+@both_formulas
 def test_the_values_are_those_of_keras(name, approximate):
     y = numpy(activation_function(name)(keras.ops.convert_to_tensor(X)))
     expected = numpy(keras.ops.gelu(X, approximate=approximate))
@@ -18,13 +23,15 @@ def test_the_values_are_those_of_keras(name, approximate):
 
 
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="elsewhere it is Keras' own function")
+@both_formulas
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_the_gradient_is_that_of_keras(dtype):
+def test_the_gradient_is_that_of_keras(name, approximate, dtype):
     import tensorflow as tf
 
     x, upstream = tf.constant(X, dtype), tf.constant(np.cos(X), dtype)
     found = []
-    for function in (activation_function("gelu"), lambda x: keras.ops.gelu(x, approximate=False)):
+    keras_own = functools.partial(keras.ops.gelu, approximate=approximate)
+    for function in (activation_function(name), keras_own):
         with tf.GradientTape() as tape:
             tape.watch(x)
             y = function(x)

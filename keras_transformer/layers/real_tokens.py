@@ -1,0 +1,50 @@
+"""What is done to every token by itself need not be done to padding."""
+
+import keras
+
+from keras_transformer.scopes import CacheScope
+
+
+def at_real_tokens(function, x, mask):
+    """`function(x)`, of `x (B, T, D)`, where it does the same to every token by itself.
+
+    In TensorFlow without XLA the function gets the real tokens alone, `(1, R, D)`, and padding
+    becomes 0, so that it costs next to nothing. Elsewhere, and without a mask, it gets `x`.
+
+    >>> x, mask = keras.ops.ones((1, 3, 2)), keras.ops.convert_to_tensor([[True, True, False]])
+    >>> float(at_real_tokens(lambda x: 2 * x, x, mask)[0, 1, 0])
+    2.0
+    """
+    if mask is None or CacheScope.current() or not _is_any_shape_welcome():
+        return function(x)
+    import tensorflow as tf
+
+    # The first one counts as real, so that there is one.
+    real = tf.concat([[True], tf.reshape(mask, (-1,))[1:]], axis=0)  # (B * T,)
+    rows = tf.where(real)[:, 0]  # (R,)
+    place = tf.cumsum(tf.cast(real, "int32")) - 1  # (B * T,), the row of each real one
+
+    def spread(y):  # a scatter takes twice as long
+        return tf.gather(y, place) * tf.cast(real, y.dtype)[:, None]
+
+    @tf.custom_gradient
+    def pick(x):
+        return tf.gather(x, rows), spread
+
+    @tf.custom_gradient
+    def put_back(y):
+        return spread(y), lambda upstream: tf.gather(upstream, rows)
+
+    size = x.shape[-1]
+    y = function(pick(tf.reshape(x, (-1, size)))[None])  # (1, R, D)
+    return tf.reshape(put_back(y[0]), tf.shape(x))
+
+
+def _is_any_shape_welcome():
+    """Whether a tensor's shape may depend on the values of another: not where XLA compiles."""
+    if keras.config.backend() != "tensorflow":
+        return False
+    import tensorflow as tf
+    from tensorflow.python.ops import control_flow_util  # nothing public tells
+
+    return not control_flow_util.GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph())
