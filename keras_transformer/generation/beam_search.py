@@ -117,13 +117,15 @@ class BeamSearch:
         # to follow is the best one: that is greedy search.
         count = self.beams * (1 + len(decoding.end_ids)) if self.beams > 1 else 1
         width = min(count, logits.shape[-1])
-        log_total = ops.logsumexp(logits, axis=-1, keepdims=True)  # (B, beams, 1)
         if decoding.rules:  # which are about log-probabilities here
-            logits = decoding.follow_rules(logits - log_total, sequence, i)
-            log_total = 0.0
+            logits = decoding.follow_rules(ops.log_softmax(logits), sequence, i)
         # The best of each hypothesis first: normalising all V logits would cost another pass.
         top, token = ops.top_k(logits, width)  # (B, beams, width)
-        total = top - log_total + score[:, :, None]
+        if not decoding.rules:
+            # The likeliest token tells what all of them are short of: cheaper than a logsumexp.
+            likeliest = ops.take_along_axis(ops.softmax(logits), token[:, :, :1], axis=-1)
+            top = top - top[:, :, :1] + ops.log(likeliest)
+        total = top + score[:, :, None]
         flat = (total.shape[0], self.beams * width)
         score, chosen = ops.top_k(ops.reshape(total, flat), count)  # (B, C)
         parent = chosen // width
