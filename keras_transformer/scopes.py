@@ -38,7 +38,7 @@ class CacheScope(Scope):
     XLA and `jax.jit`.
 
     Args:
-        state: dict of tensors, a former `scope.state`. None starts with an empty cache.
+        state: nested dict of tensors, a former `scope.state`. None starts with an empty cache.
         index: int or scalar int tensor, the slot of the first new token.
         length: int, the number of slots.
         positions: `(1|B, T)` ints, the sequence position of each new token. None means that slots
@@ -79,7 +79,8 @@ class CacheScope(Scope):
     ):
         if length is None:
             raise ValueError("Expected a length for the cache. Received: length=None")
-        self.state = dict(state or {})
+        self.past = dict(state["past"]) if state else {}
+        self.computed = dict(state["computed"]) if state else {}
         self.index = index
         self.length = length
         self.positions = positions
@@ -88,24 +89,29 @@ class CacheScope(Scope):
         self.sliding = sliding
         self._calls = {}
 
-    def append(self, path, *tensors, axis):
-        """Adds each tensor `(..., T, ...)` to its cache along `axis`; returns the S entries.
+    @property
+    def state(self):
+        """The cache: `past`, whose tensors `(B, any, S, ...)` have a slot a token, and the rest."""
+        return {"past": self.past, "computed": self.computed}
+
+    def append(self, path, *tensors):
+        """Adds each tensor `(B, any, T, ...)` to its cache; returns the S entries.
 
         `path` names the layer; a layer called several times in one pass has a cache a call.
         """
         key = self._key(path)
-        if key not in self.state:
-            self.state[key] = tuple(self._empty(tensor, axis) for tensor in tensors)
-        pairs = list(zip(self.state[key], tensors, strict=True))
+        if key not in self.past:
+            self.past[key] = tuple(self._empty(tensor) for tensor in tensors)
+        pairs = list(zip(self.past[key], tensors, strict=True))
         if self.sliding:
-            entries = tuple(ops.concatenate(pair, axis) for pair in pairs)
-            newest = (slice(None),) * axis + (slice(ops.shape(tensors[0])[axis], None),)
-            self.state[key] = tuple(entry[newest] for entry in entries)
+            entries = tuple(ops.concatenate(pair, axis=2) for pair in pairs)
+            self.past[key] = tuple(x[:, :, ops.shape(tensors[0])[2] :] for x in entries)
             return entries
-        start = [0] * len(tensors[0].shape)
-        start[axis] = self.index
-        self.state[key] = tuple(ops.slice_update(cache, start, tensor) for cache, tensor in pairs)
-        return self.state[key]
+        self.past[key] = tuple(
+            ops.slice_update(cache, [0, 0, self.index, *[0] * (len(cache.shape) - 3)], tensor)
+            for cache, tensor in pairs
+        )
+        return self.past[key]
 
     def places(self, steps):
         """As the function `places`, for tokens `steps (1, T)`, counted from 0."""
@@ -124,10 +130,9 @@ class CacheScope(Scope):
         call = self._calls[path] = self._calls.get(path, -1) + 1
         return f"{path}#{call}"
 
-    def _empty(self, tensor, axis):
-        shape = list(ops.shape(tensor))
-        shape[axis] = self.length
-        return ops.zeros(shape, dtype=tensor.dtype)
+    def _empty(self, tensor):
+        batch, rows, _, *others = ops.shape(tensor)
+        return ops.zeros((batch, rows, self.length, *others), dtype=tensor.dtype)
 
 
 class AttentionScope(Scope):
@@ -171,10 +176,16 @@ def query_positions(x):
     return places(x)[0]
 
 
-def with_past(path, *tensors, axis):
-    """`tensors` of the new tokens; within a `CacheScope` of earlier ones too, along `axis`."""
+def with_past(path, *tensors):
+    """`tensors (B, any, T, ...)` of the new tokens; in a `CacheScope` those of all S tokens."""
     scope = CacheScope.current()
-    return tensors if scope is None else scope.append(path, *tensors, axis=axis)
+    return tensors if scope is None else scope.append(path, *tensors)
+
+
+def mask_with_past(path, mask):
+    """`mask (B, T)` of the new tokens; in a `CacheScope` that of all, `(B, S)`."""
+    (mask,) = with_past(path, ops.expand_dims(mask, 1))  # (B, 1, S)
+    return mask[:, 0]
 
 
 def compute_once(path, compute):
@@ -183,6 +194,6 @@ def compute_once(path, compute):
     if scope is None:
         return compute()
     key = scope._key(path)
-    if key not in scope.state:
-        scope.state[key] = compute()
-    return scope.state[key]
+    if key not in scope.computed:
+        scope.computed[key] = compute()
+    return scope.computed[key]

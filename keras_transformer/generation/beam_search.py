@@ -86,7 +86,7 @@ class BeamSearch:
         slots = ops.zeros((batch, beams, max_new_tokens), dtype="int32")
 
         def unfinished(i, going, *others):
-            return ops.any(going)
+            return ops.logical_and(i < max_new_tokens - 1, ops.any(going))
 
         def extend(i, going, sequence, score, slots, finished, state):
             own = ops.broadcast_to(ops.arange(beams)[None, :, None], (batch, beams, 1))
@@ -102,10 +102,10 @@ class BeamSearch:
             going, slots = ops.logical_and(going, better), gather_beams(slots, parent)
             return i + 1, going, sequence, score, slots, finished, state
 
-        loop = ops.convert_to_tensor(0, "int32"), going, sequence, score, slots, finished, state
+        loop = ops.convert_to_tensor(0, "int32"), going, sequence, score, slots, finished
         if max_new_tokens > 1:  # else JAX would trace a step that has no slots
-            loop = ops.while_loop(unfinished, extend, loop, maximum_iterations=max_new_tokens - 1)
-        sequence, score = loop[-2]
+            *loop, _ = decoding.loop(unfinished, extend, (*loop, state))
+        sequence, score = loop[-1]
         return sequence[:, : self.n_best], score[:, : self.n_best]
 
     def _extend(self, decoding, logits, score, sequence, i):

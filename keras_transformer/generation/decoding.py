@@ -1,9 +1,12 @@
 """A decoder run with a cache: a prompt first, then a few tokens a step."""
 
+import keras
 from keras import ops
 
 from keras_transformer.generation.rules import Past
 from keras_transformer.scopes import CacheScope
+
+BLOCK = 16  # tokens that a growing cache makes room for at a time
 
 
 class CachedDecoding:
@@ -50,12 +53,16 @@ class CachedDecoding:
         self.width = width
         self.said = said
         # The last new token is never read, so it needs no slot.
-        slots = self.prompt_length + (max_new_tokens - 1) * width
-        self.sliding = window is not None and window * width < slots
-        self.length = window * width if self.sliding else slots
+        self.length = self.prompt_length + (max_new_tokens - 1) * width
+        self.sliding = window is not None and window * width < self.length
+        if self.sliding:
+            self.length = window * width
+        # Programs of JAX have one shape.
+        self.growing = not self.sliding and keras.config.backend() != "jax"
         self.starts = 0 if starts is None else ops.expand_dims(starts, 1)  # (B, 1)
-        steps = ops.arange(max_new_tokens - 1) + self.prompt_length
-        slots = ops.concatenate([ops.arange(self.prompt_length), ops.repeat(steps, width)])
+        steps = ops.arange(max_new_tokens - 1 + (BLOCK if self.growing else 0))
+        slots = ops.repeat(self.prompt_length + steps, width)
+        slots = ops.concatenate([ops.arange(self.prompt_length), slots])
         self.key_positions = slots[None] - self.starts  # (1|B, slots)
         if self.sliding:  # before the first slot there is nothing
             self.key_positions = ops.pad(
@@ -73,6 +80,50 @@ class CachedDecoding:
         )
         return logits[:, 0], state
 
+    def loop(self, going, step, carry):
+        """As `ops.while_loop`, of a carry `(i, ..., state)`: the newest token's number, the cache.
+
+        The cache grows by some slots at a time, so that no step copies, nor looks at, many empty
+        ones; how many tokens there may be costs nothing.
+        """
+        if not self.growing:
+            return ops.while_loop(going, step, carry)
+
+        def block(i, *others):
+            *others, state = others
+            end, room = i + BLOCK, [(0, 0), (0, 0), (0, BLOCK * self.width)]
+            state = map_past(lambda x: ops.pad(x, room + [(0, 0)] * (len(x.shape) - 3)), state)
+            return ops.while_loop(
+                lambda i, *rest: ops.logical_and(i < end, going(i, *rest)),
+                step,
+                (i, *others, state),
+            )
+
+        i, *others, state = carry
+        carry = i, *others, self._filled(state, i)
+        i, *others, state = ops.while_loop(going, block, carry)
+        return i, *others, self.of_full_length(self._filled(state, i))
+
+    def of_full_length(self, state):
+        """`state` with all the slots that there will ever be."""
+
+        def fill_up(x):
+            batch, rows, _, *others = ops.shape(x)
+            slots = ops.zeros((batch, rows, self.length, *others), dtype=x.dtype)
+            return ops.slice_update(slots, [0] * len(x.shape), x)
+
+        return map_past(fill_up, state) if self.growing else state
+
+    def _filled(self, state, i):
+        """`state` with no slots but those of the tokens before the new one `i`."""
+        count = self.prompt_length + i * self.width
+        if keras.config.backend() == "tensorflow":
+            import tensorflow as tf
+
+            # What is to grow in a loop must be of unknown length before it.
+            count = tf.compat.v1.placeholder_with_default(count, ())
+        return map_past(lambda x: x[:, :, :count], state)
+
     def step(self, i, token_ids, state, visible=None):
         """`(logits (B, width, V), state)` after the new tokens `i`, `token_ids (B, width)`.
 
@@ -81,7 +132,8 @@ class CachedDecoding:
         """
         if visible is not None:
             before = self.prompt_length + (self.length if self.sliding else 0)
-            visible = ops.pad(visible, [(0, 0), (0, 0), (before, 0)], constant_values=True)
+            after = BLOCK * self.width if self.growing else 0
+            visible = ops.pad(visible, [(0, 0), (0, 0), (before, after)], constant_values=True)
         position = ops.zeros((1, self.width), dtype="int32") + (self.prompt_length + i)
         index = self.prompt_length + i * self.width
         return self._run(token_ids, state, index, position, visible)
@@ -103,12 +155,22 @@ class CachedDecoding:
         return ops.reshape(flat, logits.shape)
 
     def _run(self, token_ids, state, index, slots, visible=None):
-        positions, keys = slots - self.starts, self.key_positions  # (1|B, T), (1|B, S)
-        if self.sliding:
-            count = self.length + token_ids.shape[1]
+        positions, keys, length = slots - self.starts, self.key_positions, self.length
+        if self.growing:
+            past = keras.tree.flatten(state["past"]) if state else ()
+            length = ops.shape(past[0])[2] if past else self.prompt_length
+            keys = keys[:, :length]
+            visible = None if visible is None else visible[:, :, :length]
+        elif self.sliding:
+            count = length + token_ids.shape[1]
             keys = ops.slice(keys, (0, index), (keys.shape[0], count))
             if visible is not None:
                 visible = ops.slice(visible, (0, 0, index), (*visible.shape[:2], count))
-        with CacheScope(state, index, self.length, positions, keys, visible, self.sliding) as scope:
+        with CacheScope(state, index, length, positions, keys, visible, self.sliding) as scope:
             logits = self.decode(token_ids)
         return ops.cast(logits, "float32"), scope.state
+
+
+def map_past(function, state):
+    """A cache's `state` with a function of each of the tensors that have a slot a token."""
+    return {**state, "past": keras.tree.map_structure(function, state["past"])}

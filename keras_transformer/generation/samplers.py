@@ -38,7 +38,8 @@ class Sampler:
         sequence = ops.full(shape, decoding.pad_id, dtype="int32")
         done = ops.zeros((shape[0],), dtype="bool")
         i = ops.convert_to_tensor(0, "int32")
-        return self._say(decoding, uniform, i, logits, done, ops.zeros(shape), sequence, cache)
+        cache, gains = decoding.of_full_length(cache), ops.zeros(shape)
+        return self._say(decoding, uniform, i, logits, done, gains, sequence, cache)
 
     def go_on(self, decoding, uniform, carry, last):
         """More tokens of the rows that have not ended, up to number `last`."""
@@ -52,7 +53,7 @@ class Sampler:
             logits = logits[:, 0]
             return self._say(decoding, uniform, i + 1, logits, done, gains, sequence, cache)
 
-        return ops.while_loop(unfinished, step, carry)
+        return decoding.loop(unfinished, step, carry)
 
     def _say(self, decoding, uniform, i, logits, done, gains, sequence, cache):
         token = self.choose(decoding.follow_rules(logits, sequence, i), uniform[i])  # (B,)

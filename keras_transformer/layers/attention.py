@@ -9,7 +9,7 @@ from keras_transformer.layers.dropout import Dropout
 from keras_transformer.layers.products import times_transposed
 from keras_transformer.layers.projection import projection
 from keras_transformer.layers.rotary_embedding import rotary_embedding
-from keras_transformer.scopes import AttentionScope, compute_once, with_past
+from keras_transformer.scopes import AttentionScope, compute_once, mask_with_past, with_past
 
 # Low enough to vanish in a softmax, high enough that a row of nothing else stays finite.
 MASKED = -1e9
@@ -101,12 +101,17 @@ class MultiHeadAttention(keras.layers.Layer):
 
     def attend(self, query, key, value, attention_mask=None):
         """What `query (B, N, T, H)` finds in `key value (B, K, S, H)`: `(B, T, D)`."""
-        length = ops.shape(query)[2]
+        batch, _, length, _ = ops.shape(query)
+        size = ops.shape(key)[2]
         # The heads that share a key are more queries to it, so no key is ever repeated.
-        rows = (-1, self.num_key_value_heads, self.num_heads // self.num_key_value_heads * length)
+        rows = (
+            batch,
+            self.num_key_value_heads,
+            self.num_heads // self.num_key_value_heads * length,
+        )
         query = ops.reshape(query * self.head_dim**-0.5, (*rows, self.head_dim))
         scores = times_transposed(query, key)  # (B, K, N/K * T, S)
-        scores = ops.reshape(scores, (-1, self.num_heads, length, ops.shape(key)[2]))
+        scores = ops.reshape(scores, (batch, self.num_heads, length, size))
         scores = ops.cast(scores, "float32")  # a half-precision sum over S would lose digits
         if attention_mask is not None:
             # One sum; `where` on the scores would pass over them again in the gradient.
@@ -115,10 +120,10 @@ class MultiHeadAttention(keras.layers.Layer):
         if scope := AttentionScope.current():
             scope.record(self.path, weights)
         weights = self.dropout_layer(ops.cast(weights, value.dtype))
-        x = ops.matmul(ops.reshape(weights, (*rows, ops.shape(key)[2])), value)
-        x = ops.reshape(x, (-1, self.num_heads, length, self.head_dim))  # (B, N, T, H)
+        x = ops.matmul(ops.reshape(weights, (*rows, size)), value)
+        x = ops.reshape(x, (batch, self.num_heads, length, self.head_dim))  # (B, N, T, H)
         x = ops.reshape(
-            ops.transpose(x, (0, 2, 1, 3)), (-1, length, self.num_heads * self.head_dim)
+            ops.transpose(x, (0, 2, 1, 3)), (batch, length, self.num_heads * self.head_dim)
         )
         return self.output_projection(x)  # (B, T, D)
 
@@ -188,9 +193,9 @@ class MultiHeadSelfAttention(MultiHeadAttention):
     def call(self, x, attention_mask=None, mask=None, positions=None):
         query, key, value = self.project(x, positions)
         mask = get_keras_mask(x) if mask is None else mask
-        key, value = with_past(self.path, key, value, axis=2)
+        key, value = with_past(self.path, key, value)
         if mask is not None:
-            (mask,) = with_past(f"{self.path}/mask", mask, axis=1)
+            mask = mask_with_past(f"{self.path}/mask", mask)
         if attention_mask is not None:
             attention_mask = take_positions(attention_mask, positions)
         may_look = combine_masks(query, key, attention_mask, mask)

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from keras_transformer.layers.arguments import check_shape, require, serialize_arguments
-from keras_transformer.scopes import places, with_past
+from keras_transformer.scopes import mask_with_past, places
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -57,7 +57,7 @@ class CausalMask(keras.layers.Layer):
         if visible is not None:
             may_look = ops.logical_and(may_look, visible)
         if mask is not None:
-            (mask,) = with_past(self.path, mask, axis=1)  # (B, S)
+            mask = mask_with_past(self.path, mask)  # (B, S)
             may_look = ops.logical_and(may_look, ops.expand_dims(mask, 1))
         return may_look  # (1|B, T, S)
 
