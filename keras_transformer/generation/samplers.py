@@ -5,6 +5,7 @@ from keras import ops
 
 from keras_transformer.generation.rules import is_end
 from keras_transformer.layers.arguments import require
+from keras_transformer.layers.arithmetic import softmax_and_log_total
 
 
 class Sampler:
@@ -117,4 +118,4 @@ class RandomSampler(Sampler):
 def log_probability(logits, token):
     """`(B,)` log-probability of `token (B,)` under `logits (B, V)`."""
     chosen = ops.take_along_axis(logits, token[:, None], axis=-1)[:, 0]
-    return chosen - ops.logsumexp(logits, axis=-1)
+    return chosen - softmax_and_log_total(logits)[1]

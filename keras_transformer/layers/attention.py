@@ -5,8 +5,8 @@ from keras import ops
 from keras.src.backend import get_keras_mask, nn  # ops.softmax warns where S is 1
 
 from keras_transformer.layers.arguments import check_shape, require, serialize_arguments
+from keras_transformer.layers.arithmetic import times_transposed
 from keras_transformer.layers.dropout import Dropout
-from keras_transformer.layers.products import times_transposed
 from keras_transformer.layers.projection import projection
 from keras_transformer.layers.rotary_embedding import rotary_embedding
 from keras_transformer.scopes import AttentionScope, compute_once, mask_with_past, with_past

@@ -4,9 +4,9 @@ import keras
 from keras import ops
 
 from keras_transformer.layers.arguments import require, serialize_arguments
+from keras_transformer.layers.arithmetic import times_transposed
 from keras_transformer.layers.dropout import Dropout
 from keras_transformer.layers.learned_positions import LearnedPositions
-from keras_transformer.layers.products import times_transposed
 from keras_transformer.scopes import CacheScope, compute_once, query_positions
 
 KINDS = ("sinusoidal", "learned", None)

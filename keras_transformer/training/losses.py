@@ -6,6 +6,8 @@ Shape letters as in `keras_transformer.layers`; N = B * T, the tokens of a batch
 import keras
 from keras import ops
 
+from keras_transformer.layers.arithmetic import softmax_and_log_total
+
 
 def flat_tokens(labels, logits, pad_id, sample_weight=None):
     """Lines the tokens of a batch up in one row and says which of them count.
@@ -86,11 +88,7 @@ def token_crossentropy(labels, logits, label_smoothing=0.0):
 
     @ops.custom_gradient
     def smoothed(logits):
-        # Made once for both ways, and cheaper than a logsumexp, which is read off it: no token has
-        # a larger logit and so none is less likely to have vanished.
-        probabilities = ops.softmax(logits, axis=-1)  # (N, V)
-        largest = ops.max(logits, axis=-1)  # (N,)
-        log_total = largest - ops.log(ops.max(probabilities, axis=-1))
+        probabilities, log_total = softmax_and_log_total(logits)  # (N, V), (N,)
         label_logit = label_logits(labels, logits)
         losses = log_total - label_logit
         if label_smoothing:

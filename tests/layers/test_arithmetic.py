@@ -1,11 +1,11 @@
-"""The product with a transpose, as one operation."""
+"""What is computed otherwise than written is what is written."""
 
 import numpy as np
 import pytest
 from keras import ops
 from tiny import BACKEND, numpy, random_array
 
-from keras_transformer.layers.products import times_transposed
+from keras_transformer.layers.arithmetic import softmax_and_log_total, times_transposed
 
 SHAPES = pytest.mark.parametrize(
     ("x", "y"), [((2, 3, 4), (5, 4)), ((3, 4), (5, 4)), ((2, 6, 3, 4), (2, 6, 5, 4))]
@@ -37,3 +37,14 @@ def test_its_gradient_has_no_transpose(x, y):
         assert found.shape == matrix.shape
     used = {op.type for op in gradient.get_concrete_function(x, y).graph.get_operations()}
     assert "Transpose" not in used and used & {"MatMul", "BatchMatMulV2"}
+
+
+def test_a_softmax_and_the_log_of_its_total():
+    logits = np.concatenate([30 * random_array(3, 9), np.full((1, 9), -1e9), [[-200.0] * 8 + [99]]])
+    logits = logits.astype("float32")
+    found = [numpy(x) for x in softmax_and_log_total(ops.convert_to_tensor(logits))]
+    largest = logits.max(axis=-1, keepdims=True)
+    powers = np.exp((logits - largest).astype("float64"))
+    total = powers.sum(axis=-1, keepdims=True)
+    np.testing.assert_allclose(found[0], powers / total, rtol=1e-4, atol=1e-7)
+    np.testing.assert_allclose(found[1], (np.log(total) + largest)[:, 0], rtol=1e-6)

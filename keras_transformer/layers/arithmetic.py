@@ -1,4 +1,4 @@
-"""Matrix products."""
+"""What is computed otherwise than written, to be faster."""
 
 import keras
 from keras import ops
@@ -21,3 +21,17 @@ def times_transposed(x, y):
         rows = tf.matmul(tf.reshape(x, (-1, y.shape[1])), y, transpose_b=True)
         return ops.reshape(rows, (*ops.shape(x)[:-1], y.shape[0]))
     return tf.matmul(x, y, transpose_b=True)
+
+
+def softmax_and_log_total(logits):
+    """The softmax of `logits (..., V)`, and `log(sum(exp(logits)))`, `(...)`.
+
+    The sum is read off the softmax, in which the largest logit cannot vanish: two passes where a
+    logsumexp takes four.
+
+    >>> probabilities, log_total = softmax_and_log_total(ops.zeros((1, 4)))
+    >>> round(float(log_total[0]), 4)  # log(4)
+    1.3863
+    """
+    probabilities = ops.softmax(logits, axis=-1)
+    return probabilities, ops.max(logits, axis=-1) - ops.log(ops.max(probabilities, axis=-1))
