@@ -361,7 +361,8 @@ def test_a_run_is_used_and_goes_back(no_samples, monkeypatch, capsys, recipe, na
         found = capsys.readouterr()
         said.append(found.out)
         assert found.out.strip() and not found.err
-    assert len(said[0].split("\n")) == len(said[1].split("\n"))
+    if recipe is not causal_lm:  # random text may have lines of its own
+        assert len(said[0].split("\n")) == len(said[1].split("\n"))
 
 
 # LoRA.
