@@ -53,16 +53,15 @@ class CachedDecoding:
         self.width = width
         self.said = said
         # The last new token is never read, so it needs no slot.
-        self.length = self.prompt_length + (max_new_tokens - 1) * width
-        self.sliding = window is not None and window * width < self.length
-        if self.sliding:
-            self.length = window * width
+        slots = self.prompt_length + (max_new_tokens - 1) * width
+        self.sliding = window is not None and window * width < slots
+        self.length = window * width if self.sliding else slots
         # Programs of JAX have one shape.
         self.growing = not self.sliding and keras.config.backend() != "jax"
+        self.ahead = BLOCK if self.growing else 0  # tokens beyond the last that may have slots
         self.starts = 0 if starts is None else ops.expand_dims(starts, 1)  # (B, 1)
-        steps = ops.arange(max_new_tokens - 1 + (BLOCK if self.growing else 0))
-        slots = ops.repeat(self.prompt_length + steps, width)
-        slots = ops.concatenate([ops.arange(self.prompt_length), slots])
+        steps = ops.arange(max_new_tokens - 1 + self.ahead) + self.prompt_length
+        slots = ops.concatenate([ops.arange(self.prompt_length), ops.repeat(steps, width)])
         self.key_positions = slots[None] - self.starts  # (1|B, slots)
         if self.sliding:  # before the first slot there is nothing
             self.key_positions = ops.pad(
@@ -84,14 +83,14 @@ class CachedDecoding:
         """As `ops.while_loop`, of a carry `(i, ..., state)`: the newest token's number, the cache.
 
         The cache grows by some slots at a time, so that no step copies, nor looks at, many empty
-        ones; how many tokens there may be costs nothing.
+        ones.
         """
         if not self.growing:
             return ops.while_loop(going, step, carry)
 
         def block(i, *others):
             *others, state = others
-            end, room = i + BLOCK, [(0, 0), (0, 0), (0, BLOCK * self.width)]
+            end, room = i + self.ahead, [(0, 0), (0, 0), (0, self.ahead * self.width)]
             state = map_past(lambda x: ops.pad(x, room + [(0, 0)] * (len(x.shape) - 3)), state)
             return ops.while_loop(
                 lambda i, *rest: ops.logical_and(i < end, going(i, *rest)),
@@ -132,8 +131,8 @@ class CachedDecoding:
         """
         if visible is not None:
             before = self.prompt_length + (self.length if self.sliding else 0)
-            after = BLOCK * self.width if self.growing else 0
-            visible = ops.pad(visible, [(0, 0), (0, 0), (before, after)], constant_values=True)
+            around = before, self.ahead * self.width
+            visible = ops.pad(visible, [(0, 0), (0, 0), around], constant_values=True)
         position = ops.zeros((1, self.width), dtype="int32") + (self.prompt_length + i)
         index = self.prompt_length + i * self.width
         return self._run(token_ids, state, index, position, visible)

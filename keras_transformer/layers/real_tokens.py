@@ -35,8 +35,7 @@ def at_real_tokens(function, x, mask):
     def put_back(y):
         return spread(y), lambda upstream: tf.gather(upstream, rows)
 
-    size = x.shape[-1]
-    y = function(pick(tf.reshape(x, (-1, size)))[None])  # (1, R, D)
+    y = function(pick(tf.reshape(x, (-1, x.shape[-1])))[None])  # (1, R, D)
     return tf.reshape(put_back(y[0]), tf.shape(x))
 
 

@@ -33,9 +33,10 @@ class Step:
 
             # Sparse ones hold a token's gradients one by one; their sum is what the norm is of.
             grads = [tf.convert_to_tensor(grad) for grad in grads]
-            norm = tf.linalg.global_norm(grads)  # one pass over each, where squares are another
+            squares = [2.0 * tf.nn.l2_loss(grad) for grad in grads]  # in one pass
         else:
-            norm = ops.sqrt(ops.sum(ops.stack([ops.sum(ops.square(grad)) for grad in grads])))
+            squares = [ops.sum(ops.square(grad)) for grad in grads]
+        norm = ops.sqrt(ops.sum(ops.stack(squares)))
         self.gradient_norm.assign(norm)
         if not self.global_clipnorm:
             return super()._clip_gradients(grads)

@@ -156,3 +156,19 @@ def test_weights_stay_between_updates():
         model.fit(x, y, verbose=0)
         same = all(map(np.array_equal, before, model.get_weights()))
         assert same == (batch < 3)
+
+
+def test_the_norm_of_gradients_in_several_precisions():
+    model = keras.Sequential(
+        [
+            keras.Input((3,)),
+            keras.layers.Dense(2, use_bias=False, dtype="bfloat16"),
+            keras.layers.Dense(2, use_bias=False),
+        ]
+    )
+    for weight in model.weights:
+        weight.assign(np.ones(weight.shape))
+    model.compile(kt.training.Adam(1e-3), lambda labels, outputs: ops.sum(outputs, axis=1))
+    model.fit(np.ones((1, 3)), np.ones((1, 2)), verbose=0)
+    # Six gradients of 2, and four of 3.
+    assert float(model.optimizer.gradient_norm) == pytest.approx((6 * 4 + 4 * 9) ** 0.5, rel=1e-2)
