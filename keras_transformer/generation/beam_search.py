@@ -4,6 +4,7 @@ from keras import ops
 
 from keras_transformer.generation.rules import NEVER, is_end
 from keras_transformer.layers.arguments import require
+from keras_transformer.layers.arithmetic import softmax_and_log_total
 
 
 class BeamSearch:
@@ -69,43 +70,34 @@ class BeamSearch:
     def generate(self, decoding, uniform):
         """`(sequences (B, n_best, L), scores (B, n_best))`, best first."""
         max_new_tokens = decoding.max_new_tokens
-        logits, state = decoding.read_prompt()  # (B, V)
-        batch, beams = logits.shape[0], self.beams
-        # All hypotheses start equal; only the first counts until they differ.
-        logits = ops.repeat(logits[:, None], beams, axis=1)  # (B, beams, V)
-        first = ops.arange(beams) == 0
+        batch, beams = decoding.prompt.shape[0], self.beams
+        first = ops.arange(beams) == 0  # all start equal: only one counts until they differ
         score = ops.zeros((batch, beams)) + ops.where(first, 0.0, NEVER)
         sequence = ops.full((batch, beams, max_new_tokens), decoding.pad_id, dtype="int32")
         finished = sequence, ops.full((batch, beams), NEVER)
         going = ops.ones((batch,), dtype="bool")  # rows that may still find something better
-        candidates = self._extend(decoding, logits, score, sequence, 0)
-        finished = self._collect(finished, candidates, going, 1, max_new_tokens)
-        sequence, score, _ = self._keep_open(candidates)
-        going = self._may_improve(score, finished, 1, max_new_tokens)
         # The slot, among those of its step, of each earlier token of each hypothesis.
         slots = ops.zeros((batch, beams, max_new_tokens), dtype="int32")
 
         def unfinished(i, going, *others):
-            return ops.logical_and(i < max_new_tokens - 1, ops.any(going))
+            return ops.logical_and(i < max_new_tokens, ops.any(going))
 
         def extend(i, going, sequence, score, slots, finished, state):
             own = ops.broadcast_to(ops.arange(beams)[None, :, None], (batch, beams, 1))
             slots = ops.slice_update(slots, [0, 0, i], own)
-            visible = ops.one_hot(slots[:, :, :-1], beams, dtype="bool")
+            visible = ops.one_hot(slots, beams, dtype="bool")
             visible = ops.reshape(visible, (batch, beams, -1))  # (B, beams, slots)
-            token = ops.take(sequence, i, axis=2)  # (B, beams)
-            logits, state = decoding.step(i, token, state, visible)
-            candidates = self._extend(decoding, logits, score, sequence, i + 1)
-            finished = self._collect(finished, candidates, going, i + 2, max_new_tokens)
+            logits, state = decoding.step(i, sequence, state, visible)
+            candidates = self._extend(decoding, logits, score, sequence, i)
+            finished = self._collect(finished, candidates, going, i + 1, max_new_tokens)
             sequence, score, parent = self._keep_open(candidates)
-            better = self._may_improve(score, finished, i + 2, max_new_tokens)
+            better = self._may_improve(score, finished, i + 1, max_new_tokens)
             going, slots = ops.logical_and(going, better), gather_beams(slots, parent)
             return i + 1, going, sequence, score, slots, finished, state
 
-        loop = ops.convert_to_tensor(0, "int32"), going, sequence, score, slots, finished
-        if max_new_tokens > 1:  # else JAX would trace a step that has no slots
-            *loop, _ = decoding.loop(unfinished, extend, (*loop, state))
-        sequence, score = loop[-1]
+        i, state = ops.convert_to_tensor(0, "int32"), decoding.read_prompt()
+        carry = i, going, sequence, score, slots, finished, state
+        *_, (sequence, score), _ = decoding.loop(unfinished, extend, carry)
         return sequence[:, : self.n_best], score[:, : self.n_best]
 
     def _extend(self, decoding, logits, score, sequence, i):
@@ -122,9 +114,7 @@ class BeamSearch:
         # The best of each hypothesis first: normalising all V logits would cost another pass.
         top, token = ops.top_k(logits, width)  # (B, beams, width)
         if not decoding.rules:
-            # The likeliest token tells what all of them are short of: cheaper than a logsumexp.
-            likeliest = ops.take_along_axis(ops.softmax(logits), token[:, :, :1], axis=-1)
-            top = top - top[:, :, :1] + ops.log(likeliest)
+            top = top - softmax_and_log_total(logits)[1][:, :, None]
         total = top + score[:, :, None]
         flat = (total.shape[0], self.beams * width)
         score, chosen = ops.top_k(ops.reshape(total, flat), count)  # (B, C)

@@ -1,19 +1,20 @@
 """One way to compile a function of a model on each backend."""
 
 import keras
+from keras.src.trainers.trainer import model_supports_jit  # nothing public tells
 
 
 def compile_for(model, function):
     """`function`, compiled for each new shape of its arguments; it may read the model's weights.
 
-    TensorFlow traces a graph, JAX jits with the weights as arguments, so that later training is
-    seen, and PyTorch runs eagerly without gradients.
+    TensorFlow traces a graph, for XLA if that is faster, JAX jits with the weights as arguments, so
+    that later training is seen, and PyTorch runs eagerly without gradients.
     """
     match keras.backend.backend():
         case "tensorflow":
             import tensorflow as tf
 
-            return tf.function(function, autograph=False)
+            return tf.function(function, autograph=False, jit_compile=is_faster_by_xla(model))
         case "jax":
             import jax
 
@@ -35,3 +36,9 @@ def compile_for(model, function):
 
             return without_gradients
     return function
+
+
+def is_faster_by_xla(model):
+    """Whether generation is: in float32, on CPUs by a quarter to a third; not in half precision."""
+    layers = [layer for layer in model._flatten_layers() if layer.weights]
+    return model_supports_jit(model) and all(x.compute_dtype == "float32" for x in layers)

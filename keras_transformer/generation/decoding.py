@@ -5,6 +5,7 @@ from keras import ops
 
 from keras_transformer.generation.rules import Past
 from keras_transformer.scopes import CacheScope
+from keras_transformer.xla import in_xla
 
 BLOCK = 16  # tokens that a growing cache makes room for at a time
 
@@ -12,10 +13,11 @@ BLOCK = 16  # tokens that a growing cache makes room for at a time
 class CachedDecoding:
     """One batch being decoded: where each token goes in the cache, and what it may look at.
 
-    The prompt's `P` tokens take the first slots. Each step then takes `width` slots, one for each
-    hypothesis of a row: hypotheses are further queries of the same row, so nothing of the prompt,
-    nor of an encoder's memory, is repeated for them, and no cache is ever reordered. A model that
-    looks back `window` tokens only has a cache for these.
+    The prompt's tokens but the last take the first slots. Each step then reads the newest token,
+    first the prompt's last, and takes `width` slots, one for each hypothesis of a row: hypotheses
+    are further queries of the same row, so nothing of the prompt, nor of an encoder's memory, is
+    repeated for them, and no cache is ever reordered. A model that looks back `window` tokens only
+    has a cache for these.
 
     Args:
         decode: function from `(B, T)` token ids to `(B, T, V)` logits.
@@ -52,16 +54,15 @@ class CachedDecoding:
         self.rules = rules
         self.width = width
         self.said = said
-        # The last new token is never read, so it needs no slot.
-        slots = self.prompt_length + (max_new_tokens - 1) * width
+        self.first_slot = self.prompt_length - 1  # of the first step
+        slots = self.first_slot + max_new_tokens * width
         self.sliding = window is not None and window * width < slots
         self.length = window * width if self.sliding else slots
-        # Programs of JAX have one shape.
-        self.growing = not self.sliding and keras.config.backend() != "jax"
+        self.growing = not self.sliding and not in_xla()
         self.ahead = BLOCK if self.growing else 0  # tokens beyond the last that may have slots
         self.starts = 0 if starts is None else ops.expand_dims(starts, 1)  # (B, 1)
-        steps = ops.arange(max_new_tokens - 1 + self.ahead) + self.prompt_length
-        slots = ops.concatenate([ops.arange(self.prompt_length), ops.repeat(steps, width)])
+        steps = ops.arange(max_new_tokens + self.ahead) + self.first_slot
+        slots = ops.concatenate([ops.arange(self.first_slot), ops.repeat(steps, width)])
         self.key_positions = slots[None] - self.starts  # (1|B, slots)
         if self.sliding:  # before the first slot there is nothing
             self.key_positions = ops.pad(
@@ -69,18 +70,17 @@ class CachedDecoding:
             )
 
     def read_prompt(self):
-        """`(logits (B, V), state)` after the prompt."""
-        state, last = None, self.prompt_length - 1
-        if last:
-            # All but the last token only fill the cache: a compiler drops their logits.
-            _, state = self._run(self.prompt[:, :last], state, 0, ops.arange(last)[None])
-        logits, state = self._run(
-            self.prompt[:, last:], state, last, ops.full((1, 1), last, dtype="int32")
-        )
-        return logits[:, 0], state
+        """The cache before the first step."""
+        length = max(self.first_slot, 1)
+        # Of these tokens only the cache is wanted: a compiler drops their logits.
+        _, state = self._run(self.prompt[:, :length], None, 0, ops.arange(length)[None])
+        if self.first_slot:
+            return state
+        # Nothing was to be read: a compiler drops all but what is computed once.
+        return map_past(lambda x: ops.zeros(x.shape, dtype=x.dtype), state)
 
     def loop(self, going, step, carry):
-        """As `ops.while_loop`, of a carry `(i, ..., state)`: the newest token's number, the cache.
+        """As `ops.while_loop`, of a carry `(i, ..., state)`: how many tokens are new, the cache.
 
         The cache grows by some slots at a time, so that no step copies, nor looks at, many empty
         ones.
@@ -114,8 +114,8 @@ class CachedDecoding:
         return map_past(fill_up, state) if self.growing else state
 
     def _filled(self, state, i):
-        """`state` with no slots but those of the tokens before the new one `i`."""
-        count = self.prompt_length + i * self.width
+        """`state` with no slots but those of the first `i` steps and before."""
+        count = self.first_slot + i * self.width
         if keras.config.backend() == "tensorflow":
             import tensorflow as tf
 
@@ -123,18 +123,20 @@ class CachedDecoding:
             count = tf.compat.v1.placeholder_with_default(count, ())
         return map_past(lambda x: x[:, :, :count], state)
 
-    def step(self, i, token_ids, state, visible=None):
-        """`(logits (B, width, V), state)` after the new tokens `i`, `token_ids (B, width)`.
+    def step(self, i, sequence, state, visible=None):
+        """`(logits (B, width, V), state)` after the first `i` tokens of `sequence (B, width, L)`.
 
-        `visible (B, width, (max_new_tokens - 1) * width)` bool says which slots of earlier steps
-        belong to each hypothesis; None means all.
+        `visible (B, width, L * width)` bool says which slots of all steps belong to each
+        hypothesis; None means all.
         """
+        newest = ops.take(sequence, ops.maximum(i - 1, 0), axis=-1)  # (B, width)
+        token_ids = ops.where(i > 0, newest, self.prompt[:, -1:])
         if visible is not None:
-            before = self.prompt_length + (self.length if self.sliding else 0)
+            before = self.first_slot + (self.length if self.sliding else 0)
             around = before, self.ahead * self.width
             visible = ops.pad(visible, [(0, 0), (0, 0), around], constant_values=True)
-        position = ops.zeros((1, self.width), dtype="int32") + (self.prompt_length + i)
-        index = self.prompt_length + i * self.width
+        position = ops.zeros((1, self.width), dtype="int32") + (self.first_slot + i)
+        index = self.first_slot + i * self.width
         return self._run(token_ids, state, index, position, visible)
 
     def follow_rules(self, logits, sequence, count):
@@ -157,7 +159,7 @@ class CachedDecoding:
         positions, keys, length = slots - self.starts, self.key_positions, self.length
         if self.growing:
             past = keras.tree.flatten(state["past"]) if state else ()
-            length = ops.shape(past[0])[2] if past else self.prompt_length
+            length = ops.shape(past[0])[2] if past else token_ids.shape[1]
             keys = keys[:, :length]
             visible = None if visible is None else visible[:, :, :length]
         elif self.sliding:

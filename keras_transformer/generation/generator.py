@@ -220,7 +220,7 @@ class Generator:
             i, _, gains, sequence, cache = carry
             tokens, scores = ops.convert_to_numpy(sequence), ops.convert_to_numpy(gains)
             scores = scores.cumsum(axis=1)
-            while shown <= int(i):
+            while shown < int(i):
                 yield (
                     tokens[:, shown],
                     text.over | is_end(tokens[:, shown], self.end_ids),
@@ -229,9 +229,9 @@ class Generator:
                 shown += 1
             if shown == len(random):
                 return
-            last = np.int32(min(shown + TOKENS_AT_ONCE, len(random)) - 1)
+            count = np.int32(min(shown + TOKENS_AT_ONCE, len(random)) if shown else 1)
             carry = i, text.over, gains, sequence, cache
-            carry = self._go_on(ids, lengths, random, said, memory, carry, last)
+            carry = self._go_on(ids, lengths, random, said, memory, carry, count)
 
     def _prepare(self, ids):
         """`(ids, lengths)` of a call, a row for each sample."""
@@ -255,11 +255,11 @@ class Generator:
     def _begin(self, ids, lengths, random, said):
         memory = self.encoder and self.encoder(ids)
         decoding = self._decoding(ids, lengths, memory, random.shape[0], said)
-        return memory, self.sampler.begin(decoding, random)
+        return memory, self.sampler.begin(decoding)
 
-    def _go_on(self, ids, lengths, random, said, memory, carry, last):
+    def _go_on(self, ids, lengths, random, said, memory, carry, count):
         decoding = self._decoding(ids, lengths, memory, random.shape[0], said)
-        return self.sampler.go_on(decoding, random, carry, last)
+        return self.sampler.go_on(decoding, random, carry, count)
 
     def _decoding(self, ids, lengths, memory, max_new_tokens, said=0):
         if self.encoder:

@@ -11,8 +11,8 @@ from keras_transformer.layers.arithmetic import softmax_and_log_total
 class Sampler:
     """Generates a single continuation of every row; subclasses choose the next token.
 
-    What goes from step to step is `(i, done (B,), gains (B, L), sequence (B, L), cache)`: the
-    newest token's number, which rows have ended, the new tokens' log-probabilities, and they.
+    What goes from step to step is `(i, done (B,), gains (B, L), sequence (B, L), cache)`: how many
+    tokens are new, which rows have ended, the new tokens' log-probabilities, and they.
     """
 
     samples = 1  # continuations of each prompt
@@ -28,42 +28,39 @@ class Sampler:
 
     def generate(self, decoding, uniform):
         """`(sequences (B, 1, L), scores (B, 1))`: new tokens and their log-probability."""
-        carry = self.begin(decoding, uniform)
-        _, _, gains, sequence, _ = self.go_on(decoding, uniform, carry, decoding.max_new_tokens - 1)
+        carry = self.begin(decoding)
+        _, _, gains, sequence, _ = self.go_on(decoding, uniform, carry, decoding.max_new_tokens)
         return sequence[:, None], ops.sum(gains, axis=1, keepdims=True)
 
-    def begin(self, decoding, uniform):
-        """The first token of every row."""
-        logits, cache = decoding.read_prompt()  # (B, V)
-        shape = logits.shape[0], decoding.max_new_tokens
-        sequence = ops.full(shape, decoding.pad_id, dtype="int32")
-        done = ops.zeros((shape[0],), dtype="bool")
-        i = ops.convert_to_tensor(0, "int32")
-        cache, gains = decoding.of_full_length(cache), ops.zeros(shape)
-        return self._say(decoding, uniform, i, logits, done, gains, sequence, cache)
+    def begin(self, decoding):
+        """What goes to the first step."""
+        shape = decoding.prompt.shape[0], decoding.max_new_tokens
+        return (
+            ops.convert_to_tensor(0, "int32"),
+            ops.zeros(shape[:1], dtype="bool"),
+            ops.zeros(shape),
+            ops.full(shape, decoding.pad_id, dtype="int32"),
+            decoding.of_full_length(decoding.read_prompt()),
+        )
 
-    def go_on(self, decoding, uniform, carry, last):
-        """More tokens of the rows that have not ended, up to number `last`."""
+    def go_on(self, decoding, uniform, carry, count):
+        """More tokens of the rows that have not ended, until there are `count`."""
 
         def unfinished(i, done, *others):
-            return ops.logical_and(i < last, ops.logical_not(ops.all(done)))
+            return ops.logical_and(i < count, ops.logical_not(ops.all(done)))
 
         def step(i, done, gains, sequence, cache):
-            token = ops.take(sequence, i, axis=1)
-            logits, cache = decoding.step(i, token[:, None], cache)  # (B, 1, V)
+            logits, cache = decoding.step(i, sequence[:, None], cache)  # (B, 1, V)
             logits = logits[:, 0]
-            return self._say(decoding, uniform, i + 1, logits, done, gains, sequence, cache)
+            token = self.choose(decoding.follow_rules(logits, sequence, i), uniform[i])  # (B,)
+            gain = ops.where(done, 0.0, log_probability(logits, token))
+            gains = ops.slice_update(gains, [0, i], gain[:, None])
+            token = ops.where(done, decoding.pad_id, token)
+            sequence = ops.slice_update(sequence, [0, i], token[:, None])
+            done = ops.logical_or(done, is_end(token, decoding.end_ids))
+            return i + 1, done, gains, sequence, cache
 
         return decoding.loop(unfinished, step, carry)
-
-    def _say(self, decoding, uniform, i, logits, done, gains, sequence, cache):
-        token = self.choose(decoding.follow_rules(logits, sequence, i), uniform[i])  # (B,)
-        gain = ops.where(done, 0.0, log_probability(logits, token))
-        gains = ops.slice_update(gains, [0, i], gain[:, None])
-        token = ops.where(done, decoding.pad_id, token)
-        sequence = ops.slice_update(sequence, [0, i], token[:, None])
-        done = ops.logical_or(done, is_end(token, decoding.end_ids))
-        return i, done, gains, sequence, cache
 
 
 class GreedySampler(Sampler):

@@ -3,6 +3,7 @@
 import keras
 
 from keras_transformer.scopes import CacheScope
+from keras_transformer.xla import in_xla
 
 
 def at_real_tokens(function, x, mask):
@@ -15,7 +16,8 @@ def at_real_tokens(function, x, mask):
     >>> float(at_real_tokens(lambda x: 2 * x, x, mask)[0, 1, 0])
     2.0
     """
-    if mask is None or CacheScope.current() or not _is_any_shape_welcome():
+    on_any_shape = keras.config.backend() == "tensorflow" and not in_xla()
+    if mask is None or CacheScope.current() or not on_any_shape:
         return function(x)
     import tensorflow as tf
 
@@ -37,13 +39,3 @@ def at_real_tokens(function, x, mask):
 
     y = function(pick(tf.reshape(x, (-1, x.shape[-1])))[None])  # (1, R, D)
     return tf.reshape(put_back(y[0]), tf.shape(x))
-
-
-def _is_any_shape_welcome():
-    """Whether a tensor's shape may depend on the values of another: not where XLA compiles."""
-    if keras.config.backend() != "tensorflow":
-        return False
-    import tensorflow as tf
-    from tensorflow.python.ops import control_flow_util  # nothing public tells
-
-    return not control_flow_util.GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph())

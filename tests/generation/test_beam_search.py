@@ -158,9 +158,9 @@ def test_stopping_early_changes_nothing(alpha, monkeypatch):
         counts.append(len(steps))
     np.testing.assert_array_equal(found[0][0], found[1][0])
     np.testing.assert_allclose(found[0][1], found[1][1], atol=1e-6)
-    assert counts[1] == 11
+    assert counts[1] == 12
     if alpha == 0:  # with alpha 1 a long hypothesis can still win for long
-        assert counts[0] < 11
+        assert counts[0] < 12
 
 
 def test_stopping_early_on_purpose_is_sooner_and_as_alone(monkeypatch):
