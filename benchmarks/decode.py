@@ -48,7 +48,8 @@ def kerashub(peer, task, precision, ids):
         inputs, prefix = padded(start, task.new_tokens, "decoder_"), "decoder_"
         inputs |= padded(ids, 0, "encoder_")
     beam_search = keras_hub.samplers.BeamSampler(num_beams=task.beams)
-    model.compile(sampler=beam_search if task.beams > 1 else "greedy")
+    sampler = beam_search if task.beams > 1 else "greedy"
+    model.compile(sampler=sampler, jit_compile=peer.endswith("-xla") or "auto")
 
     def generate():
         outputs = model.generate(inputs, stop_token_ids=None)

@@ -47,9 +47,18 @@ TASKS = {
     "gpt2-b8": Task(GPT2._replace(batch=8), new_tokens=96, decoder_only=True),
 }
 PRECISIONS = ("float32", "bfloat16")
-# `-tf` and `-jax` name the Keras backend; `hf` is Hugging Face transformers on PyTorch.
+# `-tf` and `-jax` name the Keras backend, `-xla` adds that compiler; `hf` is Hugging Face
+# transformers on PyTorch.
 TRAINING_PEERS = ("ours-tf", "ours-jax", "kerashub-tf", "kerashub-jax", "torch", "hf")
-DECODING_PEERS = ("ours-tf", "ours-jax", "kerashub-tf", "hf", "ctranslate2")
+DECODING_PEERS = (
+    "ours-tf",
+    "ours-jax",
+    "kerashub-tf",
+    "kerashub-tf-xla",
+    "kerashub-jax",
+    "hf",
+    "ctranslate2",
+)
 MASKED_LM_PEERS = ("ours-tf", "kerashub-tf", "hf")
 CAUSAL_LM_PEERS = ("ours-tf", "ours-jax", "kerashub-tf", "hf")
 

@@ -15,6 +15,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "recipes")]
 import keras  # noqa: E402
 import pytest  # noqa: E402
 
+from keras_transformer.generation import compiling  # noqa: E402
+
 
 @pytest.fixture(autouse=True)
 def seed():
@@ -26,6 +28,15 @@ def lasting():
     """What a file leaves behind (graphs, mostly) is not gone through by all later collections."""
     yield
     gc.freeze()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def generation_without_xla(request):
+    """Saves compiling, which takes XLA longer: what it makes of models `generation` tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        if "generation" not in request.path.parts:
+            patch.setattr(compiling, "is_faster_by_xla", lambda model: False)
+        yield
 
 
 @pytest.fixture(params=["float32", "mixed_bfloat16"])

@@ -15,6 +15,7 @@ from keras_transformer.generation import (
     compiling,
     decoding,
 )
+from keras_transformer.xla import in_xla
 
 NEW = 6
 PROMPTS = [[5, 7, 3, 9], [4], [8, 6]]
@@ -135,6 +136,19 @@ def test_a_cache_has_room_for_some_tokens_ahead_and_no_more(family, sampler, mon
         texts = ["".join(row) for row in zip(*pieces, strict=True)]
         new_tokens = found[0][0][0, 0, -new:] if start else found[0][0][0, 0][len(PROMPTS[0]) :]
         assert texts[0] == "".join(map(chr, new_tokens[:new]))
+
+
+@pytest.mark.skipif(tiny.BACKEND != "tensorflow", reason="only TensorFlow may do without XLA")
+def test_float32_is_compiled_by_xla_and_half_precision_is_not(precision, monkeypatch):
+    model, seen, append = tiny.make("decoder_only"), [], kt.CacheScope.append
+    monkeypatch.setattr(
+        kt.CacheScope, "append", lambda *args: seen.append(in_xla()) or append(*args)
+    )
+    generator = kt.Generator(model, end_id=None, max_new_tokens=2)
+    generator(PROMPTS)
+    assert len("".join(piece for [piece] in generator.stream([[5]], lambda rows: map(str, rows))))
+    assert set(seen) == {precision == "float32"}
+    assert not in_xla()
 
 
 def test_a_layer_without_a_window_needs_everything():
