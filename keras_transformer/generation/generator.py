@@ -18,6 +18,9 @@ TOKENS_AT_ONCE = 4  # between two looks of a stream at its tokens: looking costs
 class Generator:
     """Generates with a cache of keys and values; compiled once for each shape of input.
 
+    TensorFlow compiles it by XLA where all weights compute in float32, unless a layer has
+    `supports_jit = False`: on CPUs that is faster in float32, and slower in half precision.
+
     Works on any Functional model of this package's layers, one loaded from a `.keras` file
     included. A model with a layer named `memory` is an encoder-decoder: its encoder ends there and
     runs once. Its inputs are the source and the target, in this order. Any other model is
@@ -34,7 +37,8 @@ class Generator:
             as fill the context, after the longest of a batch of prompts.
         sampler: `"greedy"`, a `RandomSampler` or a `BeamSearch`.
         rules: list of what changes the logits before the sampler sees them, in this order, such as
-            `[Temperature(0.8), TopP(0.95)]`; functions `(logits (R, V), Past) -> logits`.
+            `[Temperature(0.8), TopP(0.95)]`; functions `(logits (R, V), Past) -> logits`, of `keras.ops`
+            whose shapes do not depend on values.
         context: int, the most tokens that a decoder reads at once, no more than its learned
             position table has, if any. None means as many as that, or no limit.
 
