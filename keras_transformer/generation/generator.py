@@ -37,8 +37,8 @@ class Generator:
             as fill the context, after the longest of a batch of prompts.
         sampler: `"greedy"`, a `RandomSampler` or a `BeamSearch`.
         rules: list of what changes the logits before the sampler sees them, in this order, such as
-            `[Temperature(0.8), TopP(0.95)]`; functions `(logits (R, V), Past) -> logits`, of `keras.ops`
-            whose shapes do not depend on values.
+            `[Temperature(0.8), TopP(0.95)]`; functions `(logits (R, V), Past) -> logits`, where
+            no shape depends on values.
         context: int, the most tokens that a decoder reads at once, no more than its learned
             position table has, if any. None means as many as that, or no limit.
 
