@@ -32,7 +32,7 @@ def lasting():
 
 @pytest.fixture(autouse=True, scope="module")
 def generation_without_xla(request):
-    """Saves time: XLA compiles tiny models more slowly. The tests of generation do with it."""
+    """Saves time: XLA compiles tiny models more slowly. Only the tests of generation keep it."""
     with pytest.MonkeyPatch.context() as patch:
         if "generation" not in request.path.parts:
             patch.setattr(compiling, "is_faster_by_xla", lambda model: False)

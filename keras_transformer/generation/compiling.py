@@ -39,6 +39,6 @@ def compile_for(model, function):
 
 
 def is_faster_by_xla(model):
-    """Whether generation is: in float32 and int8 on CPUs, by up to a half; not in half precision."""
+    """Whether generation is, on CPUs: in float32 and int8, by up to half; not in half precision."""
     layers = [layer for layer in model._flatten_layers() if layer.weights]
     return model_supports_jit(model) and all(x.compute_dtype == "float32" for x in layers)
