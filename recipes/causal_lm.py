@@ -89,8 +89,8 @@ def training_settings():
 
 def parse_training(arguments):
     settings = recipe.parse_training(training_settings(), arguments, BUILT_IN, ["text"])
-    numbers = "batch_size", "row_length", "accumulate", "epochs", "epoch_updates", "warmup_updates"
-    recipe.check_at_least_1(settings, *numbers)
+    numbers = "batch_size", "row_length", "accumulate", "window", "epochs", "epoch_updates"
+    recipe.check_at_least_1(settings, *numbers, "warmup_updates")
     if settings.tokenizer not in TOKENIZERS:
         raise ValueError(
             f"Expected --tokenizer {', '.join(TOKENIZERS)}. Received: {settings.tokenizer}"

@@ -74,9 +74,8 @@ class GreedySampler(Sampler):
     """
 
     def choose(self, logits, uniform):
-        _, best = ops.top_k(
-            logits, 1
-        )  # argmax passes over all V four more times, to tell 0 from -0
+        # Not argmax, which passes over all V four more times, to tell 0 from -0.
+        _, best = ops.top_k(logits, 1)
         return ops.cast(best[:, 0], "int32")
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from keras_transformer.config import TransformerConfig
 from keras_transformer.data.batching import check_at_least
 from keras_transformer.text import load_tokenizer
 from keras_transformer.training.callbacks import StopAfter
@@ -178,7 +179,13 @@ def run_folder(name):
 
 
 def prepare(settings):
-    """The seed and the precision, before anything is drawn or built."""
+    """Refuses what no run can be before any text is read; sets the seed and the precision."""
+    TransformerConfig.preset(settings.preset, **model_changes(settings))
+    run = Run(run_folder(settings.name))
+    if settings.resume:
+        run.check_same(vars(settings), RUN_MODES)
+    else:
+        run.check_new(settings.overwrite)
     keras.utils.set_random_seed(settings.seed)
     keras.config.set_dtype_policy(settings.precision)
 

@@ -127,14 +127,8 @@ class Run:
         """
         json.dumps(settings)  # fails before anything is touched
         run = cls(folder)
-        if run.folder.is_file() or (run.folder.is_dir() and any(run.folder.iterdir())):
-            if not run._settings_file.is_file():
-                raise RunError(f"{folder} exists and is not a run folder; choose another --name.")
-            if not overwrite:
-                raise RunError(
-                    f"{folder} exists; choose another --name, go on with --resume, or replace it "
-                    "with --overwrite."
-                )
+        run.check_new(overwrite)
+        if overwrite and run.folder.exists():
             shutil.rmtree(run.folder)
         run.checkpoints_folder.mkdir(parents=True, exist_ok=True)
         run.save_settings(settings)
@@ -154,16 +148,7 @@ class Run:
                 both values, and nothing is written.
         """
         run = cls.open(folder)
-        stored, asked = run.settings, json.loads(json.dumps(settings))
-        different = [
-            f"{key} was {_shown(stored, key)} and is now {_shown(asked, key)}"
-            for key in sorted(stored.keys() | asked.keys())
-            if key not in may_differ and _shown(stored, key) != _shown(asked, key)
-        ]
-        if different:
-            raise RunError(
-                f"{folder} cannot be resumed with other settings: {'; '.join(different)}."
-            )
+        run.check_same(settings, may_differ)
         run.save_settings(settings)
         return run
 
@@ -187,6 +172,32 @@ class Run:
         if recipe is not None:
             check_recipe(folder, run.settings, recipe)
         return run
+
+    def check_new(self, overwrite=False):
+        """Raises the `RunError` of `create`."""
+        if self.folder.is_file() or (self.folder.is_dir() and any(self.folder.iterdir())):
+            if not self._settings_file.is_file():
+                raise RunError(
+                    f"{self.folder} exists and is not a run folder; choose another --name."
+                )
+            if not overwrite:
+                raise RunError(
+                    f"{self.folder} exists; choose another --name, go on with --resume, or replace "
+                    "it with --overwrite."
+                )
+
+    def check_same(self, settings, may_differ=()):
+        """Raises the `RunError` of `resume` for other settings."""
+        stored, asked = self.settings, json.loads(json.dumps(settings))
+        different = [
+            f"{key} was {_shown(stored, key)} and is now {_shown(asked, key)}"
+            for key in sorted(stored.keys() | asked.keys())
+            if key not in may_differ and _shown(stored, key) != _shown(asked, key)
+        ]
+        if different:
+            raise RunError(
+                f"{self.folder} cannot be resumed with other settings: {'; '.join(different)}."
+            )
 
     @property
     def settings(self):

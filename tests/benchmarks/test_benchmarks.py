@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from keras_transformer.config import PRESETS
+
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 FAKE = """
 import json, sys
@@ -104,13 +106,12 @@ def test_an_absent_data_folder_is_reported(tmp_path):
     assert "skipped: no" in process.stderr.splitlines()[-1]
 
 
-def test_an_epoch_of_ours(tmp_path):
+def test_an_epoch_of_ours(benchmark, monkeypatch, tmp_path):
     for side in ("en", "de"):
         (tmp_path / f"train.{side}").write_text("a b c\nd e\n" * 4)
-    command = [sys.executable, BENCHMARKS / "epoch.py", "ours-tf", "multi30k", "float32", tmp_path]
-    process = subprocess.run(command, capture_output=True, text=True)
-    assert process.returncode == 0, process.stderr
-    measured = json.loads(process.stdout.splitlines()[-1])
+    sizes = {"num_layers": 1, "hidden_dim": 8, "intermediate_dim": 16}
+    monkeypatch.setitem(PRESETS, "transformer_tiny", PRESETS["transformer_tiny"] | sizes)
+    measured = benchmark("epoch").measure("ours-tf", "multi30k", "float32", tmp_path)
     assert measured["tokens_per_second"] > 0 and "updates" in measured["note"]
 
 

@@ -15,6 +15,7 @@ def make_parser():
     parser = argparse.ArgumentParser(prog="demo.py", allow_abbrev=False)
     parser.add_argument("--text")
     parser.add_argument("--rate", type=float, default=0.1)
+    parser.add_argument("--preset", default="gpt_nano")
     recipe.add_model_settings(parser.add_argument)
     recipe.add_run_settings(parser.add_argument, epochs=7)
     return parser
@@ -75,6 +76,27 @@ def test_runs_of_another_recipe_are_refused():
     ):
         with pytest.raises(RunError, match=r"is a run of translation\.py, not demo\.py"):
             parse(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("--preset gpt_minni", "'gpt_mini'"),
+        ("--num-heads 5", "num_heads=5"),
+        ("--name one", "--overwrite"),
+        ("--name one --resume --rate 0.4", "rate was 0.3 and is now 0.4"),
+        ("--name notes --overwrite", "is not a run folder"),
+    ],
+)
+def test_what_no_run_can_be_is_refused_before_any_work(tmp_path, arguments, said):
+    store("one", "--rate", "0.3")
+    (tmp_path / "runs" / "notes").mkdir()
+    (tmp_path / "runs" / "notes" / "text").touch()
+    with pytest.raises(ValueError, match=said):
+        recipe.prepare(parse(*arguments.split()))
+    for usual in ("--name two", "--name one --resume", "--name one --overwrite"):
+        recipe.prepare(parse(*usual.split()))
+    assert Run.open(recipe.run_folder("one")).settings["rate"] == 0.3  # replaced only later
 
 
 def test_resume_and_settings_need_what_they_name(tmp_path):
