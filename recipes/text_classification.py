@@ -69,7 +69,7 @@ def training_settings():
     # Model.
     add("--from-run", help="run of masked_lm.py whose tokenizer, model and weights to begin with")
     add("--fresh", action="store_true", help="but random weights: what is pretraining worth?")
-    add("--preset", default="bert_mini", help="instead: named size, such as bert_small")
+    add("--preset", help="instead: named size, such as bert_small (default bert_mini)")
     recipe.add_model_settings(add)
     add(
         "--pooling",
@@ -217,7 +217,7 @@ def make_config(settings, tokenizer):
     if settings.from_zoo:
         return fine_tuning.zoo_config(settings, tokenizer)
     return kt.TransformerConfig.preset(
-        settings.preset,
+        settings.preset or "bert_mini",
         vocabulary_size=tokenizer.vocabulary_size,
         max_sequence_length=settings.max_length,
         pad_id=tokenizer.pad_id,

@@ -180,7 +180,8 @@ def run_folder(name):
 
 def prepare(settings):
     """Refuses what no run can be before any text is read; sets the seed and the precision."""
-    TransformerConfig.preset(settings.preset, **model_changes(settings))
+    if settings.preset:  # None: a run brings the model, or the recipe has its own
+        TransformerConfig.preset(settings.preset, **model_changes(settings))
     run = Run(run_folder(settings.name))
     if settings.resume:
         run.check_same(vars(settings), RUN_MODES)

@@ -91,6 +91,7 @@ def test_curves_go_on_over_several_fits_and_a_resume(model, tmp_path):
     callback = TensorBoard(tmp_path, every=100)
     for epoch in range(2):
         fit(model, [callback], initial_epoch=epoch, epochs=epoch + 1)
+    assert [step for step, _ in events(tmp_path)["train"]["loss"]] == [4, 8]
     fit(model, [TensorBoard(tmp_path, every=100)], initial_epoch=2, epochs=3)
     # Two files of the same second are read in the order of their numbers as text, 10 before 9.
     assert sorted(step for step, _ in events(tmp_path)["train"]["loss"]) == [4, 8, 12]

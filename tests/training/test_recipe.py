@@ -96,6 +96,9 @@ def test_what_no_run_can_be_is_refused_before_any_work(tmp_path, arguments, said
         recipe.prepare(parse(*arguments.split()))
     for usual in ("--name two", "--name one --resume", "--name one --overwrite"):
         recipe.prepare(parse(*usual.split()))
+    parser = make_parser()
+    parser.set_defaults(preset=None)
+    recipe.prepare(recipe.parse_training(parser, [], {}, ["text"]))
     assert Run.open(recipe.run_folder("one")).settings["rate"] == 0.3  # replaced only later
 
 
