@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_transformer.layers.arguments import require, serialize_arguments
+from keras_transformer.layers.arguments import require, require_length, serialize_arguments
 from keras_transformer.scopes import query_positions
 
 
@@ -54,12 +54,9 @@ class LearnedPositions(keras.layers.Layer):
         )
 
     def call(self, x, positions=None):
-        length = x.shape[1] if positions is None else None
-        require(
-            length is None or length <= self.max_sequence_length,
-            f"sequences of at most max_sequence_length={self.max_sequence_length} tokens",
-            length=length,
-        )
+        if positions is None:
+            most = self.max_sequence_length
+            x = require_length(x, most, f"sequences of at most max_sequence_length={most} tokens")
         position = query_positions(x) if positions is None else positions  # (1|B, T)
         rows = ops.take(self.embeddings, ops.maximum(position, 0), axis=0)  # (1|B, T, D)
         return x + ops.cast(rows, x.dtype)

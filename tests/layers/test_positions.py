@@ -74,6 +74,24 @@ def test_sinusoids_have_no_limit_and_the_learned_table_has():
         learned(ids)
 
 
+@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("call", ["predict", "evaluate", "fit"])
+def test_the_table_ends_in_compiled_programs_of_any_length_too(call, jit_compile):
+    token_ids = keras.Input((None,), dtype="int32")
+    x = kt.PositionalEmbedding(9, 4, max_sequence_length=16, kind="learned")(token_ids)
+    model = keras.Model(token_ids, x)
+    model.compile("sgd", "mse", jit_compile=jit_compile and keras.backend.backend() != "torch")
+
+    def run(length):
+        ids, y = np.ones((2, length), "int32"), np.ones((2, length, 4))
+        getattr(model, call)(*[ids] if call == "predict" else [ids, y], verbose=0)
+
+    for length in (8, 16, 7):
+        run(length)
+    with pytest.raises(Exception, match=r"xpected.sequences.of.at.most.max_sequence_length.16"):
+        run(17)
+
+
 @pytest.mark.parametrize(
     "arguments, message",
     [
