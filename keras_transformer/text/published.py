@@ -1,5 +1,6 @@
 """The tokenizers of published checkpoints, read from the files that their folders hold."""
 
+import itertools
 import json
 import re
 from pathlib import Path
@@ -8,6 +9,7 @@ import numpy as np
 
 from keras_transformer.text.byte_pair import BytePair
 from keras_transformer.text.corpus import TextError, read_lines
+from keras_transformer.text.frame import Frame
 from keras_transformer.text.sentence_piece import SentencePiece
 from keras_transformer.text.tokenizer import Tokenizer
 from keras_transformer.text.word_piece import WordPiece
@@ -30,6 +32,7 @@ _DEFAULTS = {
     "GemmaTokenizer": {**_GEMMA, "add_bos": True},
     "MarianTokenizer": {"pad": "<pad>", "unk": "<unk>", "eos": "</s>"},
 }
+_SEGMENTS = ("BertTokenizer", "DistilBertTokenizer")  # those whose pairs have two
 _CLASSES = {name.removesuffix("Tokenizer").lower(): name for name in _DEFAULTS}
 _CLASSES["mistral"] = "LlamaTokenizer"
 _SETTINGS = ("special_tokens_map.json", "tokenizer_config.json", "added_tokens.json")
@@ -76,18 +79,6 @@ class Published(Tokenizer):
         self.lowercase = self._decoded("A") == "a"
         self.lossless = self._decoded(_SPACES) == _SPACES
 
-    def frame(self, lines):
-        """As `encode`, with the special tokens that the model wants around each text.
-
-        Args:
-            lines: List of str.
-
-        Returns:
-            A list of int32 arrays: `prefix_ids`, the line's ids, `suffix_ids`.
-        """
-        rows = self.encode(lines)
-        return [np.array([*self.prefix_ids, *ids, *self.suffix_ids], "int32") for ids in rows]
-
     def _read_settings(self, folder):
         paths = [folder / name for name in (*self.names, *_SETTINGS)]
         files = {path.name: path.read_bytes() for path in paths if path.is_file()}
@@ -130,17 +121,25 @@ class Published(Tokenizer):
         )
         self.pad_id, self.unknown_id, self.mask_id = named["pad"], named["unk"], named["mask"]
         self.start_id, self.end_id = start, end
-        self.prefix_ids, self.suffix_ids = self._find_frame(named)
+        self.frames = self._find_frames(named)
+        self.prefix_ids, self.suffix_ids = self.frames[0].before, self.frames[0].after
+        self.cuts_left = self._settings.get("truncation_side") == "left"
         every = (self.pad_id, self.unknown_id, start, end, self.mask_id)
         self.special_ids = [i for i in dict.fromkeys(every) if i is not None]
 
-    def _find_frame(self, named):
+    def _find_frames(self, named):
         if named["cls"] is not None:
-            return [named["cls"]], [named["sep"]]
-        return [
+            start, end = [named["cls"]], [named["sep"]]
+            single = (start, 0), (0, 0), (end, 0)
+            if self._class in _SEGMENTS:
+                return Frame(*single), Frame(*single, (1, 1), (end, 1))
+            return Frame(*single), Frame(*single, (end, 0), (1, 0), (end, 0))
+        start, end = (
             [named[role]] if self._settings.get(f"add_{role}_token") else []
             for role in ("bos", "eos")
-        ]
+        )
+        single = (start, 0), (0, 0), (end, 0)
+        return Frame(*single), Frame(*single, (start, 1), (1, 1), (end, 1))
 
     def _decoded(self, text):
         return self.decode(self.encode([text]))[0]
@@ -162,6 +161,8 @@ class _HuggingFace(Published):
         import tokenizers
 
         self._model = self._make(folder, tokenizers)
+        cut = self._model.truncation or {}
+        self._settings.setdefault("truncation_side", cut.get("direction"))
         self._model.no_truncation()
         self._model.no_padding()
         self._model.encode_special_tokens = True  # a special token in text is only text
@@ -189,11 +190,21 @@ class _Json(_HuggingFace):
     def _make(self, folder, tokenizers):
         return tokenizers.Tokenizer.from_buffer(self.files["tokenizer.json"])
 
-    def _find_frame(self, named):
-        row = self._model.encode("a")
-        first = row.special_tokens_mask.index(0)
-        last = len(row.ids) - row.special_tokens_mask[::-1].index(0)
-        return row.ids[:first], row.ids[last:]
+    def _find_frames(self, named):
+        def ids(text):
+            return self._model.encode(text, add_special_tokens=False).ids
+
+        text = next(text for text in ("a", *self.vocabulary) if ids(text))
+        return [self._frame_of(self._model.encode(*[text] * count)) for count in (1, 2)]
+
+    def _frame_of(self, row):
+        """The frame of an example."""
+        parts = []
+        tokens = zip(row.ids, row.sequence_ids, row.type_ids, strict=True)
+        for (text, segment), group in itertools.groupby(tokens, key=lambda token: token[1:]):
+            special = [i for i, *_ in group]
+            parts.append((special if text is None else text, segment))
+        return Frame(*parts)
 
 
 class _WordPiece(_HuggingFace):
@@ -277,9 +288,11 @@ class _Marian(_SentencePiece):
         self._ids = _read_json(folder / "vocab.json")
         return self._ids
 
-    def _find_frame(self, named):
+    def _find_frames(self, named):
         self.start_id = self.pad_id
-        return [], [self.end_id]
+        end = [self.end_id]
+        pair = Frame((0, 0), (1, 1), (end, 1), odd_to_first=True)
+        return Frame((0, 0), (end, 0)), pair
 
     def encode_target(self, lines):
         return [np.array(ids, "int32") for ids in self._find(self._decoder, lines)]

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_transformer.text.corpus import TextError, read_lines
+from keras_transformer.text.frame import Frame
 
 
 class Tokenizer:
@@ -41,6 +42,8 @@ class Tokenizer:
     file = "vocabulary.txt"
     lossless = False
     prefix_ids = suffix_ids = ()
+    frames = Frame((0, 0)), Frame((0, 0), (1, 1))  # of one text, of a pair
+    cuts_left = False  # whether a text that is too long loses its beginning
 
     def __init__(self, kind, lowercase, tokens, mask=False):
         self.kind = kind
@@ -90,6 +93,50 @@ class Tokenizer:
             A list of int32 arrays, one a line.
         """
         return self.encode(lines)
+
+    def frame(self, lines, pairs=None, max_length=None):
+        """As `encode`, with the special tokens that the model wants around a text or a pair.
+
+        They are those of `transformers`, which this equals with `truncation=True`. Kinds that were
+        trained here have none, but for `"bert"`.
+
+        Args:
+            lines: List of str.
+            pairs: List of as many str, the second text of each pair. Default `None`: single texts.
+            max_length: Most ids of a row, the special ones included. What is too much goes from the
+                end of the longer text, and then of both in turn. Default `None`: nothing is cut.
+
+        Returns:
+            A list of int32 arrays, one a line.
+
+        Raises:
+            ValueError: Not as many pairs as lines, or no room for the special tokens.
+        """
+        return self.frame_with_segments(lines, pairs, max_length)[0]
+
+    def frame_with_segments(self, lines, pairs=None, max_length=None):
+        """As `frame`, and the segment of each id, BERT's second input.
+
+        Returns:
+            Two lists of int32 arrays, one a line: the ids, and 0 or 1 for each of them.
+
+        Example:
+
+        >>> from keras_transformer.text import train_tokenizer
+        >>> tokenizer = train_tokenizer("bert", ["a dog", "a cat"] * 9, 16)
+        >>> [ids], [segments] = tokenizer.frame_with_segments(["a"], ["a"])
+        >>> [tokenizer.vocabulary[i] for i in ids], segments.tolist()
+        (['[CLS]', 'a', '[SEP]', 'a', '[SEP]'], [0, 0, 0, 1, 1])
+        """
+        texts = [self.encode(text) for text in (lines, pairs) if text is not None]
+        if len({len(rows) for rows in texts}) > 1:
+            raise ValueError(
+                f"Expected as many pairs as lines. Received: {len(texts[1])} and {len(texts[0])}"
+            )
+        frame = self.frames[pairs is not None]
+        frame.check(max_length)
+        rows = [frame.fill(row, max_length, self.cuts_left) for row in zip(*texts, strict=True)]
+        return [ids for ids, _ in rows], [segments for _, segments in rows]
 
     def decode(self, ids):
         """Turns ids into lines: up to the end token, special tokens left out, words rejoined.

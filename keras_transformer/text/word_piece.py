@@ -2,6 +2,7 @@
 
 import re
 
+from keras_transformer.text.frame import Frame
 from keras_transformer.text.tokenizer import Tokenizer, too_large
 
 
@@ -59,6 +60,12 @@ class Bert(WordPiece):
 
     special_tokens = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
     strip_accents = True
+
+    @property
+    def frames(self):
+        start, end = [self.start_id], [self.end_id]
+        single = (start, 0), (0, 0), (end, 0)
+        return Frame(*single), Frame(*single, (1, 1), (end, 1))
 
 
 # WordPiece forgets where spaces were beside punctuation; these put them where most texts do.

@@ -120,6 +120,26 @@ def test_empty_lines_and_nothing_at_all(tokenizer):
     assert tokenizer.encode([]) == [] and tokenizer.decode([]) == []
 
 
+def test_frames_of_texts_and_pairs(tokenizer):
+    cat, dog = tokenizer.encode(["the cat", "a dog"])
+    around = ([2], [3]) if tokenizer.kind == "bert" else ([], [])
+    [ids], [segments] = tokenizer.frame_with_segments(["the cat"])
+    assert ids.tolist() == [*around[0], *cat, *around[1]] and ids.dtype == "int32"
+    assert segments.tolist() == [0] * len(ids)
+    [ids], [segments] = tokenizer.frame_with_segments(["the cat"], ["a dog"])
+    assert ids.tolist() == [*around[0], *cat, *around[1], *dog, *around[1]]
+    assert segments.tolist() == [0] * (len(ids) - len(dog) - len(around[1])) + [1] * (
+        len(dog) + len(around[1])
+    )
+    [cut] = tokenizer.frame(["the cat"], ["a dog"], max_length=len(ids) - 1)
+    assert len(cut) == len(ids) - 1
+    assert tokenizer.frame([]) == tokenizer.frame([], []) == []
+    with pytest.raises(ValueError, match=r"as many pairs as lines. Received: 1 and 2"):
+        tokenizer.frame(["a", "b"], ["c"])
+    with pytest.raises(ValueError, match="max_length, an int, of at least"):
+        tokenizer.frame(["a"], max_length=-1)
+
+
 def test_decode_stops_at_the_end_and_drops_special_tokens(tokenizer):
     cat, dog = tokenizer.encode(["the cat", "a dog"])
     row = [0, 2, *cat, 3, *dog, 0, 0]

@@ -279,8 +279,8 @@ def reference(folder):
     return transformers.AutoTokenizer.from_pretrained(folder)
 
 
-def framed(tokenizer, lines):
-    return [row.tolist() for row in tokenizer.frame(lines)]
+def framed(tokenizer, *texts):
+    return [row.tolist() for row in tokenizer.frame(*texts)]
 
 
 def test_ids_are_those_of_hugging_face(folder, reference, texts):
@@ -296,6 +296,58 @@ def test_ids_are_those_of_hugging_face(folder, reference, texts):
     assert tokenizer.decode(known) == text
     assert tokenizer.vocabulary_size == len(reference)
     assert tokenizer.vocabulary == reference.convert_ids_to_tokens(range(len(reference)))
+
+
+def is_same_frame(tokenizer, theirs, lines, pairs=None, max_length=None):
+    """Compares the ids, and the segments of pairs."""
+    cut = {"truncation": max_length is not None, "max_length": max_length, "padding": False}
+    # Marian's, which has no use for them, takes its end token for the first text's.
+    with_segments = type(theirs).__name__ != "MarianTokenizer"
+    expected = theirs(lines, pairs, return_token_type_ids=with_segments, **cut)
+    ids, segments = tokenizer.frame_with_segments(lines, pairs, max_length)
+    assert [row.tolist() for row in ids] == expected.input_ids
+    assert framed(tokenizer, lines, pairs, max_length) == expected.input_ids
+    if with_segments:
+        assert [row.tolist() for row in segments] == expected.token_type_ids
+
+
+@pytest.mark.parametrize("max_length", [None, 4, 5, 6, 9, 30])
+@pytest.mark.parametrize("side", ["right", "left"])
+def test_pairs_and_cut_texts_are_those_of_hugging_face(folder, lines, side, max_length, tmp_path):
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    path = tmp_path / "tokenizer_config.json"
+    config = json.loads(path.read_text()) if path.exists() else {}
+    write(tmp_path, tokenizer_config__json=config | {"truncation_side": side})
+    theirs = transformers.AutoTokenizer.from_pretrained(tmp_path)
+    tokenizer = load_tokenizer(tmp_path)
+    firsts = [*lines[:60], "a", "a b c d e f", "a b", "", "", "x y"]
+    seconds = [*lines[60:120], "a b c d e f", "a", "a b", "", "a", ""]
+    is_same_frame(tokenizer, theirs, firsts, None, max_length)
+    is_same_frame(tokenizer, theirs, firsts, seconds, max_length)
+
+
+def test_no_room_for_the_special_tokens(folder):
+    tokenizer = load_tokenizer(folder)
+    for pairs, frame in zip((None, ["a"]), tokenizer.frames, strict=True):
+        [ids] = tokenizer.frame(["a"], pairs, frame.num_special)
+        assert len(ids) == frame.num_special
+        least = f"max_length, an int, of at least {frame.num_special}"
+        for max_length in (frame.num_special - 1, -1, 5.5):
+            with pytest.raises(ValueError, match=least):
+                tokenizer.frame(["a"], pairs, max_length)
+
+
+def test_what_tokenizer_json_cuts_and_pads_is_left_to_the_caller():
+    if not DATA.exists():
+        pytest.skip(f"real text is not there: {DATA}")
+    path = DATA / "tokenizers" / "minilm"
+    tokenizer = load_tokenizer(path)
+    theirs = transformers.AutoTokenizer.from_pretrained(path)
+    lines, pairs = ["a dog " * 200, "a"], ["a cat " * 300, "b"]
+    assert [len(row) for row in tokenizer.frame(lines)] == [402, 3]
+    for max_length in (3, 100, 128, 129, 512):
+        is_same_frame(tokenizer, theirs, lines, None, max_length)
+        is_same_frame(tokenizer, theirs, lines, pairs, max_length)
 
 
 def test_special_ids_are_those_of_hugging_face(folder, reference):
