@@ -77,7 +77,8 @@ class Published(Tokenizer):
         self._set_special_ids(folder, ids)
         # What text comes back as says more than any setting of the libraries.
         self.lowercase = self._decoded("A") == "a"
-        self.lossless = self._decoded(_SPACES) == _SPACES
+        spaces = "".join(c for c in _SPACES if self.unknown_id not in self.encode([c])[0])
+        self.lossless = self._decoded(spaces) == spaces
 
     def _read_settings(self, folder):
         paths = [folder / name for name in (*self.names, *_SETTINGS)]
@@ -167,9 +168,10 @@ class _HuggingFace(Published):
         self._model.no_padding()
         self._model.encode_special_tokens = True  # a special token in text is only text
         self._model.add_tokens([tokenizers.AddedToken(**token) for token in self._added.values()])
+        names = {type(part).__name__ for part in (self._model.model, self._model.decoder)}
         kinds = {"WordPiece": WordPiece, "ByteLevel": BytePair}
-        decoder = type(self._model.decoder).__name__
-        self._is_beginning = kinds.get(decoder, SentencePiece)._is_beginning
+        kind = next((kinds[name] for name in kinds if name in names), SentencePiece)
+        self._is_beginning = kind._is_beginning
         return self._model.get_vocab()
 
     def _encode(self, lines):

@@ -7,13 +7,14 @@ import shutil
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 transformers = pytest.importorskip("transformers", reason="needs the extra `parity`")
 import sentencepiece  # noqa: E402
 import tokenizers  # noqa: E402
 
-from keras_transformer.text import TextError, load_vocabulary, train_tokenizer  # noqa: E402
+from keras_transformer.text import KINDS, load_vocabulary, train_tokenizer  # noqa: E402
 from keras_transformer.zoo.tokenizers import load_tokenizer, save_tokenizer  # noqa: E402
 
 transformers.logging.set_verbosity_error()
@@ -428,28 +429,97 @@ def test_a_space_before_the_text_counts(lines, tmp_path):
     assert tokenizer.decode(tokenizer.encode(texts[:2])) == texts[:2]
 
 
-@pytest.mark.parametrize("lowercase", [False, True])
-@pytest.mark.parametrize("kind", ["bert", "bpe"])
-def test_own_tokenizers_load_in_transformers(kind, lowercase, lines, tmp_path):
+def own_tokenizer(kind, lines, lowercase, folder):
+    """One that was trained here, of about 1,000 tokens."""
     if kind == "bert":
-        word_piece(tmp_path, lines[:1000], lowercase)
-        tokenizer = load_vocabulary(tmp_path / "vocab.txt")
-        assert tokenizer.kind == kind and tokenizer.lowercase == lowercase
-    else:
-        tokenizer = train_tokenizer(kind, lines[:1000], 1000, lowercase=lowercase, mask=True)
-    save_tokenizer(tokenizer, tmp_path)
-    theirs = transformers.AutoTokenizer.from_pretrained(tmp_path)
-    lines = [line.replace("ΟΔΟΣ", "").replace("…", "") for line in lines]
+        word_piece(folder, lines, lowercase)
+        return load_vocabulary(folder / "vocab.txt")
+    size = {"whitespace": None, "character": None, "wordpiece": 400}.get(kind, 1000)
+    return train_tokenizer(kind, lines, size, lowercase=lowercase, mask=True)
+
+
+def with_bytes(kind, lines, lowercase):
+    """As runs have it whose text is not normalised: all that is unknown is written in bytes."""
+    out = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(lines),
+        model_writer=out,
+        vocab_size=900,
+        model_type="bpe" if kind == "sentencepiece_bpe" else "unigram",
+        normalization_rule_name="identity",
+        byte_fallback=True,
+        remove_extra_whitespaces=False,
+        pad_id=0,
+        unk_id=1,
+        bos_id=2,
+        eos_id=3,
+        minloglevel=2,
+    )
+    return KINDS[kind](kind, False, out.getvalue())
+
+
+def check_saved(tokenizer, lines, folder):
+    """What is saved gives the same ids and texts in transformers, and here."""
+    save_tokenizer(tokenizer, folder)
+    write(folder, config__json={"model_type": "bert"})
+    theirs = transformers.AutoTokenizer.from_pretrained(folder)
+    loaded = load_tokenizer(folder)
     ours = [row.tolist() for row in tokenizer.encode(lines)]
     assert ours == [theirs(line, add_special_tokens=False).input_ids for line in lines]
-    loaded = load_tokenizer(tmp_path)
     assert ours == [row.tolist() for row in loaded.encode(lines)]
-    assert loaded.special_ids == tokenizer.special_ids
-    assert loaded.vocabulary == tokenizer.vocabulary
+    for pairs in (None, lines[20:40]):
+        framed = [row.tolist() for row in tokenizer.frame(lines[:20], pairs)]
+        assert framed == theirs(lines[:20], pairs).input_ids
+        assert framed == [row.tolist() for row in loaded.frame(lines[:20], pairs)]
+    text = tokenizer.decode(ours)
+    assert text == loaded.decode(ours)
+    known = [i for i, row in enumerate(ours) if tokenizer.unknown_id not in row]
+    assert len(known) > 500
+    theirs_decoded = [theirs.decode(ours[i], skip_special_tokens=True) for i in known]
+    assert [text[i] for i in known] == theirs_decoded
+    names = ("pad_id", "unknown_id", "start_id", "end_id", "mask_id", "special_ids", "vocabulary")
+    assert loaded.lossless >= tokenizer.lossless
+    for name in (*names, "lowercase", "decoder_start_id"):
+        if (name, tokenizer.kind) != ("decoder_start_id", "bert"):
+            assert getattr(loaded, name) == getattr(tokenizer, name), name
     assert theirs.pad_token_id == tokenizer.pad_id and theirs.mask_token_id == tokenizer.mask_id
+    [written], [expected] = loaded.encode([SPECIAL]), tokenizer.encode([SPECIAL])
+    assert written.tolist() == expected.tolist()
 
 
-def test_other_kinds_cannot_be_saved(tmp_path):
-    tokenizer = train_tokenizer("character", ["abc"])
-    with pytest.raises(TextError, match=r"'bpe' or 'bert' to save. Received: kind='character'"):
-        save_tokenizer(tokenizer, tmp_path)
+@pytest.mark.parametrize("lowercase", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+def test_own_tokenizers_load_in_transformers(kind, lowercase, lines, tmp_path):
+    tokenizer = own_tokenizer(kind, lines[:1000], lowercase, tmp_path)
+    assert tokenizer.kind == kind and tokenizer.lowercase == lowercase
+    lines = [line.replace("…", "") for line in lines]
+    if kind.startswith("sentencepiece"):
+        lines = [line.replace("\0", "") for line in lines]
+    check_saved(tokenizer, lines, tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["sentencepiece", "sentencepiece_bpe"])
+def test_own_models_with_bytes_load_in_transformers(kind, lines, tmp_path):
+    tokenizer = with_bytes(kind, [line for line in lines[:1000] if line], False)
+    check_saved(tokenizer, [line.replace("\0", "") for line in lines], tmp_path)
+
+
+def test_words_that_are_written_as_special_tokens(tmp_path):
+    tokenizer = train_tokenizer("whitespace", ["a <mask> <s> b <mask>_"], mask=True)
+    save_tokenizer(tokenizer, tmp_path)
+    loaded = load_tokenizer(tmp_path)
+    texts = ["<mask>", "<s> a", "b</s> </s>\t<mask>_", "x<mask> <mask>x"]
+    ids = [row.tolist() for row in tokenizer.encode(texts)]
+    assert ids == [row.tolist() for row in loaded.encode(texts)]
+    assert not {0, 2, 3, 4} & {i for row in ids for i in row}
+
+
+def test_quotation_marks_in_pairs(tmp_path):
+    words = ["say", "yes", "no", "3", '"', ".", "(", ")", ",", "'", "-", "##s", "“", "”"]
+    tokens = ["[PAD]", "[UNK]", "[START]", "[END]", *words]
+    tokenizer = KINDS["wordpiece"]("wordpiece", False, tokens)
+    save_tokenizer(tokenizer, tmp_path)
+    loaded = load_tokenizer(tmp_path)
+    rows = np.random.default_rng(0).integers(4, len(tokens), (2000, 12)).tolist()
+    rows = [row for row in rows if tokens[row[0]] != "##s"]
+    assert loaded.decode(rows) == tokenizer.decode(rows)
