@@ -39,6 +39,15 @@ def make_bert(folder, model_type):
         (folder / "config.json").write_text(json.dumps(settings))
 
 
+def make_embedder(folder):
+    make_bert(folder, "bert")
+    kinds = {"Transformer": "", "Pooling": "1_Pooling"}
+    modules = [{"type": f"sentence_transformers.models.{n}", "path": p} for n, p in kinds.items()]
+    (folder / "modules.json").write_text(json.dumps(modules))
+    (folder / "1_Pooling").mkdir()
+    (folder / "1_Pooling" / "config.json").write_text(json.dumps({"pooling_mode": "mean"}))
+
+
 def make_gpt2(folder):
     tokenizer = kt.text.train_tokenizer("bpe", LINES, 270)
     config = kt.TransformerConfig.preset(
@@ -81,6 +90,7 @@ def hub(tmp_path, monkeypatch):
     """A hub with small folders of the names in the guide, and nothing else."""
     make_bert(tmp_path / "bert-base-uncased", "bert")
     make_bert(tmp_path / "distilbert-base-uncased-finetuned-sst-2-english", "distilbert")
+    make_embedder(tmp_path / "all-MiniLM-L6-v2")
     make_gpt2(tmp_path / "gpt2")
     make_marian(tmp_path / "opus-mt-en-de")
 
