@@ -104,7 +104,9 @@ def _sentence_piece(tokenizer):
     model.normalizer = normalizers.Sequence([*steps, normalizers.Replace(" ", "▁")])
     steps = [pre_tokenizers.Metaspace("▁", prepend_scheme="never")]
     if tokenizer.kind == "sentencepiece":
-        steps += [pre_tokenizers.Split(Regex(p), "isolated") for p in _places(special, scores)]
+        steps += [
+            pre_tokenizers.Split(Regex(p), "isolated") for p in _places(special, scores, with_bytes)
+        ]
     model.pre_tokenizer = pre_tokenizers.Sequence(steps)
     model.decoder = decoders.Sequence(
         [
@@ -118,17 +120,24 @@ def _sentence_piece(tokenizer):
     return model
 
 
-def _places(special, scores):
-    """Expressions for places in special tokens and bytes where unknown characters begin or end.
+def _places(special, scores, with_bytes):
+    """Expressions for places beside unknown characters in special tokens and pieces for bytes.
 
-    No piece of text goes on over such a place. What is cut there is neither.
+    No piece of text goes on over such a place. What is cut there is only text.
     """
-    a_byte = "<0x", "[0-9A-F]{2}>"
-    for token, rest in [*((token, "") for token in special), a_byte]:
-        known = [character in scores for character in token]
+    hexadecimal = "0123456789ABCDEF"
+    a_byte = [["<", "0", "x", hexadecimal, hexadecimal, ">"]] if with_bytes else []
+    for token in [*special, *a_byte]:
+        parts = [f"[{re.escape(characters)}]" for characters in token]
+        unknown = [[c for c in characters if c not in scores] for characters in token]
         for i in range(1, len(token)):
-            if known[i - 1] != known[i]:
-                yield rf"(?<={re.escape(token[:i])})(?={re.escape(token[i:])}{rest})"
+            # Beside each other, unknown characters are one token, unless they are bytes.
+            if with_bytes or bool(unknown[i - 1]) != bool(unknown[i]):
+                for place, characters in ((i - 1, unknown[i - 1]), (i, unknown[i])):
+                    if characters:
+                        here = [*parts]
+                        here[place] = f"[{re.escape(''.join(characters))}]"
+                        yield f"(?<={''.join(here[:i])})(?={''.join(here[i:])})"
 
 
 def _merges(scores, special):
