@@ -98,23 +98,27 @@ def _sentence_piece(tokenizer):
     if spec.precompiled_charsmap:
         steps.append(normalizers.Precompiled(spec.precompiled_charsmap))
     if spec.remove_extra_whitespaces:
-        steps += [normalizers.Replace(Regex("^ +| +$| +(?= )"), "")]
+        steps.append(normalizers.Replace(Regex(r"\A +| +(?= )"), ""))
     if spec.add_dummy_prefix:
         steps.append(normalizers.Prepend("▁"))
-    model.normalizer = normalizers.Sequence([*steps, normalizers.Replace(" ", "▁")])
+    steps.append(normalizers.Replace(" ", "▁"))
+    if spec.remove_extra_whitespaces:
+        steps.append(normalizers.Replace(Regex(r"▁+\z"), ""))
+    model.normalizer = normalizers.Sequence(steps)
     steps = [pre_tokenizers.Metaspace("▁", prepend_scheme="never")]
     if tokenizer.kind == "sentencepiece":
         steps += [
             pre_tokenizers.Split(Regex(p), "isolated") for p in _places(special, scores, with_bytes)
         ]
     model.pre_tokenizer = pre_tokenizers.Sequence(steps)
+    first = r"\A▁+" if spec.remove_extra_whitespaces else r"\A▁"
     model.decoder = decoders.Sequence(
         [
             decoders.Replace(Regex(rf"\A{unknown}\z"), " ⁇ "),
             decoders.ByteFallback(),
             decoders.Fuse(),
+            *([decoders.Replace(Regex(first), "")] if spec.add_dummy_prefix else []),
             decoders.Replace("▁", " "),
-            decoders.Strip(" ", spec.add_dummy_prefix, 0),
         ]
     )
     return model
@@ -158,22 +162,24 @@ def _whitespace(tokenizer):
     unknown = tokenizer.vocabulary[tokenizer.unknown_id]
     if tokenizer.lowercase:
         steps.append(_lowercase())
-    for i in tokenizer.special_ids:  # in text they are words, unknown ones or others of their name
+    rejoin = [decoders.Replace(Regex(r"@@( |\z)"), "")]
+    # In text special tokens are words, unknown ones or others of their name. The unknown comes
+    # first, as what the others become is not to be looked at again.
+    for i in sorted(tokenizer.special_ids, key=lambda i: i != tokenizer.unknown_id):
         token, name = tokenizer.vocabulary[i], unknown
         if token in tokenizer.vocabulary[i + 1 :]:
             name = f"{token}_"
             while name in ids:
                 name += "_"
             ids[name] = tokenizer.vocabulary.index(token, i + 1)
+            rejoin.append(decoders.Replace(Regex(rf"(?<![^ ]){re.escape(name)}(?![^ ])"), token))
         word = rf"(?<![^{_SPACE}]){re.escape(token)}(?![^{_SPACE}])"
         steps.append(normalizers.Replace(Regex(word), name))
     model = Tokenizer(models.WordLevel(ids, unk_token=unknown))
     model.normalizer = normalizers.Sequence(steps)
     model.pre_tokenizer = pre_tokenizers.Split(Regex(f"[{_SPACE}]+"), "removed")
     words = decoders.WordPiece(" ", cleanup=False)  # which no token begins with
-    model.decoder = decoders.Sequence(
-        [words, decoders.Fuse(), decoders.Replace(Regex("@@( |$)"), "")]
-    )
+    model.decoder = decoders.Sequence([words, decoders.Fuse(), *rejoin])
     return model
 
 
@@ -194,7 +200,8 @@ def _lowercase():
     from tokenizers import Regex, normalizers
 
     cased = r"[\p{Lu}\p{Ll}\p{Lt}]"
-    last = normalizers.Replace(Regex(f"(?<={cased})Σ(?!{cased})"), "ς")
+    ignored = r"[\p{Mn}\p{Me}\p{Cf}\p{Lm}\p{Sk}'.:·’‘․‧]*"
+    last = normalizers.Replace(Regex(rf"{cased}{ignored}\KΣ(?!{ignored}{cased})"), "ς")
     return normalizers.Sequence([last, normalizers.Lowercase()])
 
 
