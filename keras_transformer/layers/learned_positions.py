@@ -20,7 +20,8 @@ class LearnedPositions(keras.layers.Layer):
 
     Call arguments:
         x: `(B, T, D)`.
-        positions: `(B, T)` ints, the position of each token. None counts from 0.
+        positions: `(B, T)` whole numbers of any dtype, the position of each token. None counts
+            from 0.
 
     Returns:
         `(B, T, D)`.
@@ -39,7 +40,7 @@ class LearnedPositions(keras.layers.Layer):
     """
 
     def __init__(self, max_sequence_length, embeddings_initializer="uniform", **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)  # of positions: half precision has no 2,049
         require(max_sequence_length > 0, "positive sizes", max_sequence_length=max_sequence_length)
         self.max_sequence_length = max_sequence_length
         self.embeddings_initializer = keras.initializers.get(embeddings_initializer)
@@ -57,9 +58,9 @@ class LearnedPositions(keras.layers.Layer):
         if positions is None:
             most = self.max_sequence_length
             x = require_length(x, most, f"sequences of at most max_sequence_length={most} tokens")
-        position = query_positions(x) if positions is None else positions  # (1|B, T)
+        position = query_positions(x) if positions is None else ops.cast(positions, "int32")
         rows = ops.take(self.embeddings, ops.maximum(position, 0), axis=0)  # (1|B, T, D)
-        return x + ops.cast(rows, x.dtype)
+        return ops.cast(x, self.compute_dtype) + ops.cast(rows, self.compute_dtype)
 
     def compute_output_shape(self, x_shape, positions_shape=None):
         return x_shape

@@ -17,7 +17,7 @@ class PackedLines(keras.layers.Layer):
         start_id: int, the token that begins a line.
 
     Call arguments:
-        token_ids: `(B, T)` ints.
+        token_ids: `(B, T)` ids of any dtype.
 
     Returns:
         `(positions, attention_mask)`: each token's position in its own line, `(B, T)` int32, and
@@ -40,19 +40,19 @@ class PackedLines(keras.layers.Layer):
     """
 
     def __init__(self, start_id, **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)  # half precision has no 2,049
         require(start_id >= 0, "start_id to be a token", start_id=start_id)
         self.start_id = start_id
 
     def call(self, token_ids):
         if CacheScope.current():  # where a row is one line
             return query_positions(token_ids), ops.ones((1, 1, 1), dtype="bool")
-        starts = ops.cast(ops.equal(token_ids, self.start_id), "int32")
+        starts = ops.cast(ops.equal(ops.cast(token_ids, "int32"), self.start_id), "int32")
         line = ops.cumsum(starts, axis=1)  # (B, T)
         same_line = ops.equal(ops.expand_dims(line, 2), ops.expand_dims(line, 1))  # (B, T, T)
         place = ops.arange(ops.shape(token_ids)[1], dtype="int32")  # (T,)
-        first = ops.min(ops.where(same_line, place, ops.shape(place)[0]), axis=-1)  # (B, T)
-        return place - first, same_line
+        earlier = ops.logical_and(same_line, ops.expand_dims(place, 1) > place)  # (B, T, T)
+        return ops.sum(ops.cast(earlier, "int32"), axis=-1), same_line
 
     def compute_output_spec(self, token_ids):
         batch, length = token_ids.shape

@@ -54,8 +54,9 @@ class PositionalEmbedding(keras.layers.Layer):
             with standard deviation `D ** -0.5`.
 
     Call arguments:
-        token_ids: `(B, T)` ints; with `reverse=True` hidden states `(B, T, D)`.
-        positions: `(B, T)` ints, the position of each token. None counts from 0.
+        token_ids: `(B, T)`, ids of any integer dtype, or as floats, which Keras feeds when it
+            rebuilds or exports a subclassed model; with `reverse=True` hidden states `(B, T, D)`.
+        positions: `(B, T)`, likewise, the position of each token. None counts from 0.
         reverse: bool, whether to multiply by the transposed token table ("tied" logits).
 
     Returns:
@@ -90,7 +91,7 @@ class PositionalEmbedding(keras.layers.Layer):
         embeddings_initializer=None,
         **kwargs,
     ):
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)  # half precision has no 2,049
         sizes = (vocabulary_size, hidden_dim, max_sequence_length)
         require(
             all(size > 0 for size in sizes),
@@ -131,10 +132,21 @@ class PositionalEmbedding(keras.layers.Layer):
             self.add_positions.build((None, None, self.hidden_dim))
         self.dropout_layer = Dropout(self.dropout, name="dropout", dtype=self.dtype_policy)
 
+    @property
+    def compute_dtype(self):
+        """What Keras makes the input of a `Sequential` that begins here: it has to hold ids."""
+        return "float32"
+
+    @property
+    def activation_dtype(self):
+        """What the dtype policy says that is computed in."""
+        return super().compute_dtype
+
     def call(self, token_ids, positions=None, reverse=False, training=None):
         if reverse:
-            return self.logits(token_ids)
-        x = ops.cast(ops.take(self.embeddings, token_ids, axis=0), self.compute_dtype)  # (B, T, D)
+            return self.logits(ops.cast(token_ids, self.activation_dtype))
+        rows = ops.take(self.embeddings, ops.cast(token_ids, "int32"), axis=0)  # (B, T, D)
+        x = ops.cast(rows, self.activation_dtype)
         if self.scale:
             x = x * self.hidden_dim**0.5
         return self.dropout_layer(self.add_positions(x, positions), training=training)
@@ -142,23 +154,27 @@ class PositionalEmbedding(keras.layers.Layer):
     def logits(self, x):
         """`x (B, T, D)` times the transposed token table, `(B, T, V)`."""
         if CacheScope.current() is None:
-            return times_transposed(x, ops.cast(self.embeddings, self.compute_dtype))
+            return times_transposed(x, ops.cast(self.embeddings, self.activation_dtype))
         # The table is prepared once. In half precision TensorFlow multiplies faster by it as it is.
-        if self.compute_dtype == "float32":
+        if self.activation_dtype == "float32":
             table = compute_once(self.path, lambda: ops.transpose(self.embeddings))
         else:
-            cast = compute_once(self.path, lambda: ops.cast(self.embeddings, self.compute_dtype))
+            cast = compute_once(self.path, lambda: ops.cast(self.embeddings, self.activation_dtype))
             table = ops.transpose(cast)
         return ops.matmul(x, table)
 
     def compute_mask(self, token_ids, previous_mask=None):
         if self.mask_zero and len(token_ids.shape) == 2:
-            return ops.not_equal(token_ids, 0)
+            return ops.not_equal(ops.cast(token_ids, "int32"), 0)
         return previous_mask
 
     def compute_output_spec(self, token_ids, positions=None, reverse=False, training=None):
-        last = self.vocabulary_size if reverse else self.hidden_dim
-        return keras.KerasTensor((*token_ids.shape[:2], last), dtype=self.compute_dtype)
+        shape = (
+            (*token_ids.shape[:-1], self.vocabulary_size)
+            if reverse
+            else (*token_ids.shape, self.hidden_dim)
+        )
+        return keras.KerasTensor(shape, dtype=self.activation_dtype)
 
     def get_config(self):
         return super().get_config() | serialize_arguments(

@@ -64,6 +64,22 @@ def test_config_and_keras_file_round_trip(tmp_path):
         np.testing.assert_array_equal(numpy(one), numpy(other))
 
 
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
+@pytest.mark.parametrize("ids", ["uint16", "int64", "float32"])
+def test_starts_are_found_among_ids_of_any_dtype(dtype, ids):
+    rows = np.array([[300, 301, 300, 299]])  # bfloat16 has 300 alone
+    positions, attention_mask = kt.layers.PackedLines(300, dtype=dtype)(rows.astype(ids))
+    assert numpy(positions).tolist() == [[0, 1, 0, 1]]
+    assert numpy(attention_mask)[0, 0].tolist() == [True, True, False, False]
+
+
+@pytest.mark.parametrize("shape", [(0, 4), (2, 0)])
+def test_nothing_is_a_batch_too(shape):
+    positions, attention_mask = kt.layers.PackedLines(START)(np.zeros(shape, "int32"))
+    assert tuple(positions.shape) == shape
+    assert tuple(attention_mask.shape) == (*shape, shape[1])
+
+
 def test_a_start_that_is_no_token_is_refused():
     with pytest.raises(ValueError, match=r"start_id to be a token\. Received: start_id=-1"):
         kt.layers.PackedLines(-1)
