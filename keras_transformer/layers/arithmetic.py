@@ -34,4 +34,14 @@ def softmax_and_log_total(logits):
     1.3863
     """
     probabilities = ops.softmax(logits, axis=-1)
-    return probabilities, ops.max(logits, axis=-1) - ops.log(ops.max(probabilities, axis=-1))
+    return probabilities, largest(logits) - ops.log(largest(probabilities))
+
+
+def largest(x):
+    """The largest value of each row of `x (..., V)`, `(...)`; of no rows, too.
+
+    >>> largest(ops.ones((0, 4))).shape == (0,)
+    True
+    """
+    # ops.max refuses an empty tensor wherever it can see that it is one.
+    return ops.sum(x, axis=-1) if 0 in x.shape else ops.max(x, axis=-1)

@@ -21,8 +21,10 @@ def at_real_tokens(function, x, mask):
         return function(x)
     import tensorflow as tf
 
-    # The first one counts as real, so that there is one.
-    real = tf.concat([[True], tf.reshape(mask, (-1,))[1:]], axis=0)  # (B * T,)
+    mask = tf.broadcast_to(tf.cast(mask, "bool"), tf.shape(x)[:2])
+    mask = tf.reshape(mask, (-1,))  # (B * T,)
+    # The first one, if there is any, counts as real, so that there is one.
+    real = tf.concat([tf.ones_like(mask[:1]), mask[1:]], axis=0)
     rows = tf.where(real)[:, 0]  # (R,)
     place = tf.cumsum(tf.cast(real, "int32")) - 1  # (B * T,), the row of each real one
 

@@ -153,7 +153,8 @@ class MaskedCrossentropy(keras.losses.Loss):
 
     def __call__(self, y_true, y_pred, sample_weight=None):
         # Flattened logits are a new tensor, which leaves the implicit mask behind.
-        return super().__call__(*flat_tokens(y_true, y_pred, self.pad_id, sample_weight))
+        loss = super().__call__(*flat_tokens(y_true, y_pred, self.pad_id, sample_weight))
+        return ops.sum(loss)  # of a batch without rows Keras gives one loss a token, none
 
     def call(self, y_true, y_pred):
         return token_crossentropy(y_true, y_pred, self.label_smoothing)

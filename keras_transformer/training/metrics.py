@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_transformer.layers.arithmetic import largest
 from keras_transformer.training.losses import flat_tokens, label_logits, token_crossentropy
 
 
@@ -62,7 +63,7 @@ class MaskedAccuracy(TokenMean):
         super().__init__(pad_id, name, dtype)
 
     def values(self, labels, logits):
-        return ops.cast(label_logits(labels, logits) >= ops.max(logits, axis=-1), "float32")
+        return ops.cast(label_logits(labels, logits) >= largest(logits), "float32")
 
 
 @keras.saving.register_keras_serializable("keras_transformer")
