@@ -15,6 +15,14 @@ _active = threading.local()
 class Scope:
     """A context that layers find with `current()`; scopes of one kind nest."""
 
+    def __init__(self):
+        self._calls = {}
+
+    def nth_call(self, path):
+        """How many calls of the layer at `path` the scope has seen before: 0 the first time."""
+        call = self._calls[path] = self._calls.get(path, -1) + 1
+        return call
+
     @classmethod
     def current(cls):
         """The innermost active scope of this kind in this thread, or None."""
@@ -77,6 +85,7 @@ class CacheScope(Scope):
         visible=None,
         sliding=False,
     ):
+        super().__init__()
         if length is None:
             raise ValueError("Expected a length for the cache. Received: length=None")
         self.past = dict(state["past"]) if state else {}
@@ -87,7 +96,6 @@ class CacheScope(Scope):
         self.key_positions = key_positions
         self.visible = visible
         self.sliding = sliding
-        self._calls = {}
 
     @property
     def state(self):
@@ -127,8 +135,7 @@ class CacheScope(Scope):
         return query, key, visible
 
     def _key(self, path):
-        call = self._calls[path] = self._calls.get(path, -1) + 1
-        return f"{path}#{call}"
+        return f"{path}#{self.nth_call(path)}"
 
     def _empty(self, tensor):
         batch, rows, _, *others = ops.shape(tensor)
@@ -138,7 +145,8 @@ class CacheScope(Scope):
 class AttentionScope(Scope):
     """Records the attention weights of every attention layer that runs inside it.
 
-    After the call `scope.weights[layer.path]` is `(B, N, T, S)`, float32, before dropout.
+    After the call `scope.weights[layer.path]` is `(B, N, T, S)`, float32, before dropout. Those of
+    the layer's second call are at `f"{layer.path}#1"`, those of the third at `#2`, and so on.
 
     Example:
 
@@ -152,11 +160,13 @@ class AttentionScope(Scope):
     """
 
     def __init__(self):
+        super().__init__()
         self.weights = {}
 
     def record(self, path, weights):
-        """Keeps `weights (B, N, T, S)` under the layer's path."""
-        self.weights[path] = weights
+        """Keeps `weights (B, N, T, S)` under the layer's path and, but for the first, its call."""
+        call = self.nth_call(path)
+        self.weights[f"{path}#{call}" if call else path] = weights
 
 
 def places(x):
@@ -182,8 +192,11 @@ def with_past(path, *tensors):
     return tensors if scope is None else scope.append(path, *tensors)
 
 
-def mask_with_past(path, mask):
-    """`mask (B, T)` of the new tokens; in a `CacheScope` that of all, `(B, S)`."""
+def mask_with_past(path, mask, x):
+    """`mask (B|1, T)` of the new tokens `x (B, T, ...)`; in a `CacheScope` of all, `(B, S)`."""
+    if CacheScope.current() is None:
+        return mask
+    mask = ops.broadcast_to(mask, ops.shape(x)[:2])
     (mask,) = with_past(path, ops.expand_dims(mask, 1))  # (B, 1, S)
     return mask[:, 0]
 

@@ -171,7 +171,8 @@ def test_attention_weights_of_any_model(models, name):
     with kt.AttentionScope() as scope:
         logits = forward(model, ids)
     layers = [x for x in model._flatten_layers() if isinstance(x, kt.MultiHeadSelfAttention)]
-    assert set(scope.weights) == {layer.path for layer in layers}
+    again = {f"{layers[0].path}#1"} if "by_hand" in name else set()  # a block called twice
+    assert set(scope.weights) == {layer.path for layer in layers} | again
     masked = name != "by_hand"
     for layer in layers:
         weights = numpy(scope.weights[layer.path])
@@ -220,6 +221,46 @@ def test_scopes_nest_end_with_an_exception_and_stay_in_their_thread(make):
         thread.start()
         thread.join()
     assert current() is None and seen == [None]
+
+
+def test_every_call_of_a_layer_is_recorded():
+    layer, other = kt.MultiHeadSelfAttention(2), kt.DecoderBlock(2, 16)
+    inputs = [tiny.random_array(B, T, 8, seed=seed) for seed in range(3)]
+    alone = []
+    for x in inputs:
+        with kt.AttentionScope() as scope:
+            layer(x)
+        alone.append(numpy(scope.weights[layer.path]))
+    x = keras.Input((None, 8))
+    nested = keras.Model(x, layer(x))
+    with kt.AttentionScope() as scope:
+        layer(inputs[0])
+        other(inputs[0])
+        nested(inputs[1])  # which shares the layer
+        layer(inputs[2])
+    paths = [layer.path, f"{layer.path}#1", f"{layer.path}#2"]
+    assert set(scope.weights) == {*paths, other.self_attention.path}
+    for path, expected in zip(paths, alone, strict=True):
+        np.testing.assert_array_equal(numpy(scope.weights[path]), expected)
+
+
+@pytest.mark.parametrize("layer_class", [kt.DecoderBlock, kt.MultiHeadSelfAttention])
+@pytest.mark.parametrize("sizes", [[4, 3], [1] * T])
+def test_one_mask_for_all_rows_in_a_cache(layer_class, sizes):
+    x, mask = tiny.random_array(B, T, 8), np.arange(T)[None] != 2
+    layer = layer_class(2, 16) if layer_class is kt.DecoderBlock else layer_class(2)
+    causal = {} if layer_class is kt.DecoderBlock else {"attention_mask": kt.CausalMask()(x)}
+    expected = numpy(layer(x, mask=np.repeat(mask, B, axis=0), **causal))
+    found, state, index = [], None, 0
+    for size in sizes:
+        with kt.CacheScope(state, index, LENGTH) as scope:
+            new = x[:, index : index + size]
+            causal = {"attention_mask": kt.CausalMask()(new)} if causal else {}
+            found.append(numpy(layer(new, mask=mask[:, index : index + size], **causal)))
+        state, index = scope.state, index + size
+        assert {each.shape[0] for each in keras.tree.flatten(state)} == {B}
+    real = mask[0]
+    np.testing.assert_allclose(np.concatenate(found, axis=1)[:, real], expected[:, real], atol=2e-5)
 
 
 def test_nothing_is_recorded_outside(models):

@@ -2,7 +2,7 @@
 
 import keras
 from keras import ops
-from keras.src.backend import get_keras_mask, nn  # ops.softmax warns where S is 1
+from keras.src.backend import get_keras_mask, nn, set_keras_mask  # ops.softmax warns where S is 1
 
 from keras_transformer.layers.arguments import check_shape, require, serialize_arguments
 from keras_transformer.layers.arithmetic import times_transposed
@@ -24,17 +24,35 @@ def take_positions(x, positions):
     """The tokens of `x (B, T, ...)` at `positions (B, P)`: `(B, P, ...)`; None stands for all."""
     if positions is None:
         return x
+    batch, length, *others = ops.shape(x)
     # One index into all rows: on CPUs twice as fast as an index within each.
-    first = ops.expand_dims(ops.arange(ops.shape(x)[0], dtype="int32") * ops.shape(x)[1], 1)
-    rows = ops.reshape(x, (-1, *ops.shape(x)[2:]))  # (B * T, ...)
-    return ops.take(rows, ops.cast(positions, "int32") + first, axis=0)  # (B, P, ...)
+    first = ops.expand_dims(ops.arange(batch, dtype="int32") * length, 1)
+    index = ops.cast(positions, "int32") + first  # (B, P)
+    y = ops.take(ops.reshape(x, (batch * length, *others)), index, axis=0)
+    return ops.reshape(y, (*ops.shape(index), *others))  # (B, P, ...), which JAX forgets of no rows
 
 
-def combine_masks(query, key, attention_mask=None, mask=None):
-    """One mask `(B|1, T|1, S)`, or None, of `attention_mask (B|1, T, S)` and `mask (B, S)`."""
-    batch, length, size = query.shape[0], query.shape[2], key.shape[2]
-    check_shape("attention_mask", attention_mask, (batch, length, size))
-    check_shape("mask", mask, (batch, size))
+def whole_mask(mask, x):
+    """`mask (B|1, T|1)` of the tokens of `x (B, T, D)` as `(B, T)`; None stays None."""
+    if mask is None or 1 not in mask.shape:
+        return mask
+    return ops.logical_and(mask, ops.ones_like(x[..., 0], dtype="bool"))  # (B, T)
+
+
+def with_mask_at(y, x, mask, positions):
+    """`y` with the implicit mask that is `mask (B|1, T|1)` of `x` at `positions (B, P)`.
+
+    Without `positions` it is `y` alone, to which Keras gives the mask of `x`.
+    """
+    if mask is not None and positions is not None:
+        positions = ops.cast(positions, "int32")
+        set_keras_mask(y, ops.take_along_axis(whole_mask(mask, x), positions, axis=1))  # (B, P)
+    return y
+
+
+def combine_masks(key, attention_mask=None, mask=None):
+    """One mask, or None, of `attention_mask (B, T, S)` and `mask (B, S)`; 1 stands for any size."""
+    check_shape("mask", mask, (key.shape[0], key.shape[2]))
     if mask is None:
         return attention_mask
     mask = ops.expand_dims(mask, 1)  # (B, 1, S)
@@ -58,7 +76,7 @@ class MultiHeadAttention(keras.layers.Layer):
         kernel_initializer="glorot_uniform",
         **kwargs,
     ):
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)  # of positions: half precision has no 257
         key_value_heads = num_heads if num_key_value_heads is None else num_key_value_heads
         require(num_heads > 0, "num_heads to be positive", num_heads=num_heads)
         require(
@@ -97,7 +115,7 @@ class MultiHeadAttention(keras.layers.Layer):
 
     def split_heads(self, x):
         """`(B, T, N * H)` as `(B, T, N, H)`, for any number of heads."""
-        return ops.reshape(x, (-1, ops.shape(x)[1], x.shape[-1] // self.head_dim, self.head_dim))
+        return ops.reshape(x, (*ops.shape(x)[:2], x.shape[-1] // self.head_dim, self.head_dim))
 
     def attend(self, query, key, value, attention_mask=None):
         """What `query (B, N, T, H)` finds in `key value (B, K, S, H)`: `(B, T, D)`."""
@@ -127,8 +145,11 @@ class MultiHeadAttention(keras.layers.Layer):
         )
         return self.output_projection(x)  # (B, T, D)
 
+    def compute_mask(self, x, previous_mask=None):
+        return whole_mask(previous_mask, x)
+
     def compute_output_shape(self, x_shape, positions_shape=None):
-        return (*(positions_shape or x_shape)[:2], x_shape[-1])
+        return (x_shape[0], (positions_shape or x_shape)[1], x_shape[-1])
 
     def get_config(self):
         return super().get_config() | serialize_arguments(
@@ -161,8 +182,9 @@ class MultiHeadSelfAttention(MultiHeadAttention):
     Call arguments:
         x: `(B, T, D)`.
         attention_mask: `(B|1, T, S)` bool, True where token t may look at token s. Optional.
-        mask: `(B, S)` bool, False for padding. Optional; Keras' implicit mask when not given.
-        positions: `(B, P)` ints, 0 to T - 1, the tokens whose output is wanted. None means all T.
+        mask: `(B|1, S)` bool, False for padding. Optional; Keras' implicit mask when not given.
+        positions: `(B, P)` whole numbers of any dtype, 0 to T - 1, the tokens whose output is
+            wanted. None means all T.
 
     Returns:
         `(B, T, D)`, or `(B, P, D)` with `positions`. A token that may look at nothing gets the
@@ -194,12 +216,18 @@ class MultiHeadSelfAttention(MultiHeadAttention):
         query, key, value = self.project(x, positions)
         mask = get_keras_mask(x) if mask is None else mask
         key, value = with_past(self.path, key, value)
-        if mask is not None:
-            mask = mask_with_past(f"{self.path}/mask", mask)
-        if attention_mask is not None:
-            attention_mask = take_positions(attention_mask, positions)
-        may_look = combine_masks(query, key, attention_mask, mask)
-        return self.attend(query, key, value, may_look)  # (B, T|P, D)
+        known = None if mask is None else mask_with_past(f"{self.path}/mask", mask, x)  # (B, S)
+        check_shape("attention_mask", attention_mask, (*x.shape[:2], key.shape[2]))
+        if attention_mask is not None and attention_mask.shape[1] != 1:
+            attention_mask = take_positions(attention_mask, positions)  # (B|1, P, S)
+        may_look = combine_masks(key, attention_mask, known)
+        y = self.attend(query, key, value, may_look)  # (B, T|P, D)
+        return with_mask_at(y, x, mask, positions)
+
+    def compute_output_spec(self, x, attention_mask=None, mask=None, positions=None):
+        shape = self.compute_output_shape(x.shape, getattr(positions, "shape", None))
+        mask = get_keras_mask(x) if mask is None else mask
+        return with_mask_at(keras.KerasTensor(shape, self.compute_dtype), x, mask, positions)
 
     def project(self, x, positions=None):
         heads = self.split_heads(self.query_key_value(x))  # (B, T, N + 2K, H)
@@ -228,7 +256,7 @@ class MultiHeadCrossAttention(MultiHeadAttention):
     Call arguments:
         x: `(B, T, D)`.
         memory: `(B, S, any)`.
-        memory_mask: `(B, S)` bool, False for padding. Optional; Keras' implicit mask of `memory`
+        memory_mask: `(B|1, S)` bool, False for padding. Optional; Keras' implicit mask of `memory`
             when not given.
 
     Returns:
@@ -259,7 +287,7 @@ class MultiHeadCrossAttention(MultiHeadAttention):
     def call(self, x, memory, memory_mask=None):
         query = heads_first(self.split_heads(self.query(x)))
         key, value = compute_once(self.path, lambda: self.project(memory))
-        may_look = combine_masks(query, key, mask=memory_mask)
+        may_look = combine_masks(key, mask=memory_mask)
         return self.attend(query, key, value, may_look)  # (B, T, D)
 
     def project(self, memory):

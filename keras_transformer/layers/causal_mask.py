@@ -18,10 +18,10 @@ class CausalMask(keras.layers.Layer):
 
     Call arguments:
         x: `(B, T, ...)`, of which only the length is read.
-        mask: `(B, T)` bool, False for padding, which nobody looks at. Optional.
+        mask: `(B|1, T)` bool, False for padding, which nobody looks at. Optional.
 
     Returns:
-        `(1, T, S)` bool, or `(B, T, S)` with a mask; True may be looked at.
+        `(1, T, S)` bool, or `(B|1, T, S)` with a mask; True may be looked at.
 
     Raises:
         ValueError: when `window` is not positive, or `mask` has a wrong shape.
@@ -57,7 +57,7 @@ class CausalMask(keras.layers.Layer):
         if visible is not None:
             may_look = ops.logical_and(may_look, visible)
         if mask is not None:
-            mask = mask_with_past(self.path, mask)  # (B, S)
+            mask = mask_with_past(self.path, mask, x)  # (B|1, S)
             may_look = ops.logical_and(may_look, ops.expand_dims(mask, 1))
         return may_look  # (1|B, T, S)
 
@@ -65,7 +65,7 @@ class CausalMask(keras.layers.Layer):
         return None
 
     def compute_output_spec(self, x, mask=None):
-        batch = 1 if mask is None else x.shape[0]
+        batch = 1 if mask is None else mask.shape[0]
         return keras.KerasTensor((batch, x.shape[1], x.shape[1]), dtype="bool")
 
     def get_config(self):

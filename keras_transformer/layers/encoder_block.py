@@ -1,8 +1,10 @@
 """The encoder's block."""
 
 import keras
+from keras import ops
 from keras.src.backend import get_keras_mask
 
+from keras_transformer.layers.attention import with_mask_at
 from keras_transformer.layers.transformer_block import TransformerBlock
 
 
@@ -29,12 +31,11 @@ class EncoderBlock(TransformerBlock):
 
     Call arguments:
         x: `(B, T, D)`.
-        mask: `(B, T)` bool, False for padding, whose output means nothing. Optional; Keras'
+        mask: `(B|1, T)` bool, False for padding, whose output means nothing. Optional; Keras'
             implicit mask when not given.
         attention_mask: `(B|1, T, T)` bool, True where token t may look at token s. Optional.
-        positions: `(B, P)` ints, 0 to T - 1, the tokens whose output is wanted: a last block need
-            not compute what nobody reads. None means all T. (An implicit mask of the output is
-            that of `x`, for all T.)
+        positions: `(B, P)` whole numbers of any dtype, 0 to T - 1, the tokens whose output is
+            wanted: a last block need not compute what nobody reads. None means all T.
 
     Returns:
         `(B, T, D)`, or `(B, P, D)` with `positions`.
@@ -52,12 +53,22 @@ class EncoderBlock(TransformerBlock):
     True
     """
 
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, autocast=False, **kwargs)  # of positions: bfloat16 has no 257
+
     def call(self, x, mask=None, attention_mask=None, positions=None):
         mask = get_keras_mask(x) if mask is None else mask
-        x = self.self_attention_step(
+        x = ops.cast(x, self.compute_dtype)
+        y = self.self_attention_step(
             x, attention_mask=attention_mask, mask=mask, positions=positions
         )
-        return self.feed_forward_step(x, mask if positions is None else None)  # (B, T|P, D)
+        y = self.feed_forward_step(y, mask if positions is None else None)  # (B, T|P, D)
+        return with_mask_at(y, x, mask, positions)
+
+    def compute_output_spec(self, x, mask=None, attention_mask=None, positions=None):
+        shape = self.compute_output_shape(x.shape, getattr(positions, "shape", None))
+        mask = get_keras_mask(x) if mask is None else mask
+        return with_mask_at(keras.KerasTensor(shape, self.compute_dtype), x, mask, positions)
 
     def compute_output_shape(self, x_shape, positions_shape=None):
-        return (*(positions_shape or x_shape)[:2], x_shape[-1])
+        return (x_shape[0], (positions_shape or x_shape)[1], x_shape[-1])

@@ -70,9 +70,6 @@ class MaskedLMHead(keras.layers.Layer):
     def call(self, x):
         return self.norm_layer(self.transform(x))
 
-    def compute_mask(self, x, previous_mask=None):
-        return None  # a mask of whole lines says nothing about P
-
     def compute_output_shape(self, x_shape):
         return x_shape
 

@@ -3,7 +3,7 @@
 import keras
 
 from keras_transformer.layers.arguments import require, serialize_arguments
-from keras_transformer.layers.attention import MultiHeadSelfAttention, take_positions
+from keras_transformer.layers.attention import MultiHeadSelfAttention, take_positions, whole_mask
 from keras_transformer.layers.dropout import Dropout
 from keras_transformer.layers.feed_forward import FeedForward, activation_function
 from keras_transformer.layers.layer_normalization import LayerNormalization
@@ -118,6 +118,9 @@ class TransformerBlock(keras.layers.Layer):
 
     def _norm(self, name):
         return normalization(self.norm, self.layer_norm_epsilon, name=name, dtype=self.dtype_policy)
+
+    def compute_mask(self, x, previous_mask=None):
+        return whole_mask(previous_mask, x)
 
     def compute_output_shape(self, x_shape):
         return x_shape

@@ -279,6 +279,67 @@ def test_dropout_only_in_training(case):
     assert not np.array_equal(first, float32(model(inputs, training=True)))
 
 
+WHOLE_NUMBERS = ["int8", "int16", "int64", "uint8", "uint16", "uint32"]
+WHOLE_NUMBERS += ["uint64"] if BACKEND != "torch" else []  # which Keras does not take there
+FLOATS = ["float16", "float32", "float64"]  # Keras feeds them to subclassed models
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+def test_ids_may_have_any_dtype(case, policy):
+    make, inputs = case
+    ids = [name for name in inputs if name in ("token_ids", "positions")]
+    layer = make(dtype=policy)
+    small = {**inputs, **{name: np.minimum(inputs[name], 99) for name in ids}}
+    expected = float32(layer(**small))
+    for dtype in WHOLE_NUMBERS + FLOATS if ids else []:
+        others = {**small, **{name: small[name].astype(dtype) for name in ids}}
+        np.testing.assert_array_equal(float32(layer(**others)), expected, err_msg=dtype)
+        if dtype in ("uint8", "float32"):
+            found = model_of(layer, others)(others)
+            np.testing.assert_array_equal(float32(found), expected, err_msg=dtype)
+
+
+@pytest.mark.parametrize("what", ["rows", "tokens"])
+def test_nothing_is_a_batch_too(case, what):
+    make, inputs = case
+    nothing = {}
+    for name, value in inputs.items():
+        if what == "rows":
+            nothing[name] = value[:0] if len(value) == B else value
+        else:
+            nothing[name] = value[:, :0, :0] if name == "attention_mask" else value[:, :0]
+    layer, fresh = make(), make()
+    shape = layer(**symbolic(nothing)).shape
+    for each in (layer, fresh):
+        assert tuple(each(**nothing).shape) == shape
+    tensors = symbolic(nothing)
+    output = keras.ops.cast(layer(**tensors), "float32")
+    output = keras.ops.sum(output, axis=tuple(range(1, len(output.shape))))
+    model = keras.Model(tensors, keras.layers.Dense(1)(keras.ops.expand_dims(output, 1)))
+    model.compile("sgd", lambda truth, predicted: keras.ops.sum(predicted))
+    before = layer.get_weights()
+    model.train_on_batch(nothing, np.zeros((shape[0], 1)))
+    for old, new in zip(before, layer.get_weights(), strict=True):
+        assert np.isfinite(new).all()
+        if what == "rows":
+            np.testing.assert_array_equal(old, new)
+
+
+def test_masks_are_broadcast(case):
+    make, inputs = case
+    layer = make()
+    layer(**inputs)
+    for name in [name for name in inputs if name.endswith("mask")]:
+        one = np.asarray(inputs[name][-1:])
+        expected = float32(layer(**{**inputs, name: np.repeat(one, B, axis=0)}))
+        for mask in (one, one.astype("int32"), one.astype("uint8")):
+            others = {**inputs, name: mask}
+            found, model = layer(**others), model_of(layer, others)
+            np.testing.assert_allclose(*np.broadcast_arrays(float32(found), expected), atol=1e-6)
+            assert tuple(model.output.shape) == tuple(found.shape)
+            np.testing.assert_allclose(float32(model(others)), float32(found), atol=1e-6)
+
+
 def test_warnings_are_errors_here():
     with pytest.raises(UserWarning):
         warnings.warn("as in every test of this module", stacklevel=1)

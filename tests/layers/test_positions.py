@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from tiny import numpy, random_array
+from tiny import BACKEND, numpy, random_array, reload
 
 import keras_transformer as kt
 from keras_transformer.layers.positional_embedding import sinusoids
@@ -146,3 +146,97 @@ def test_positions_may_be_given(kind):
         np.testing.assert_allclose(x[row, column], alone, atol=1e-6)
     counted = numpy(layer(IDS, positions=np.tile(np.arange(T), (2, 1))))
     np.testing.assert_array_equal(counted, numpy(layer(IDS)))
+
+
+LARGE = np.array([[257, 2049, 2051, 2999, 0], [2998, 4, 300, 1, 0]])  # half precision rounds them
+POLICIES = pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16", "mixed_float16"])
+
+
+def float32(x):
+    return numpy(keras.ops.cast(x, "float32"))
+
+
+@POLICIES
+@pytest.mark.parametrize("dtype", ["int16", "uint16", "uint32", "int64", "float32", "float64"])
+def test_large_ids_and_positions_are_exact(policy, dtype):
+    layer = kt.PositionalEmbedding(3000, D, 3000, kind="learned", mask_zero=True, dtype=policy)
+    expected = float32(layer(LARGE, positions=LARGE))
+    table, places = numpy(layer.embeddings), numpy(layer.add_positions.embeddings)
+    np.testing.assert_allclose(expected, table[LARGE] + places[LARGE], atol=0.02)
+    ids = LARGE.astype(dtype)
+    found = layer(ids, positions=ids)
+    np.testing.assert_array_equal(float32(found), expected)
+    np.testing.assert_array_equal(numpy(keras.src.backend.get_keras_mask(found)), LARGE != 0)
+    x = random_array(2, 3000, D)
+    for taker in (kt.MultiHeadSelfAttention(2, dtype=policy), kt.EncoderBlock(2, 4, dtype=policy)):
+        found, expected = taker(x, positions=ids), taker(x, positions=LARGE)
+        np.testing.assert_array_equal(float32(found), float32(expected))
+        assert found.dtype == expected.dtype
+
+
+@POLICIES
+def test_a_sequential_model_may_begin_with_the_embedding(policy):
+    keras.config.set_dtype_policy(policy)
+    try:
+        embedding, last = kt.PositionalEmbedding(3000, D), keras.layers.Dense(2)
+        pooling = keras.layers.GlobalAveragePooling1D()
+        model = keras.Sequential([embedding, kt.EncoderBlock(2, 16), pooling, last])
+        first = keras.Sequential([embedding])
+        for dtype in ("uint16", "int64", "float32"):
+            expected = float32(embedding(LARGE))
+            np.testing.assert_array_equal(float32(first(LARGE.astype(dtype))), expected)
+        model.compile("sgd", "mse")
+        model.fit(LARGE, np.ones((2, 2)), verbose=0)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert embedding.activation_dtype == policy.removeprefix("mixed_")
+
+
+@keras.saving.register_keras_serializable("tests")
+class Subclassed(keras.Model):
+    """What a user writes: Keras knows the shapes of its inputs and thinks of them as floats."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.embedding = kt.PositionalEmbedding(3000, D, kind="learned", mask_zero=True)
+        self.lines = kt.layers.PackedLines(300)
+        self.encoder, self.decoder = kt.EncoderBlock(2, 16), kt.DecoderBlock(2, 16)
+        self.head = kt.layers.MaskedLMHead()
+
+    def call(self, inputs):
+        positions, attention_mask = self.lines(inputs["source"])
+        x = self.embedding(inputs["source"], positions=positions)
+        memory = self.encoder(x, attention_mask=attention_mask, positions=inputs["wanted"])
+        x = self.decoder(self.embedding(inputs["target"]), memory)
+        return self.embedding(self.head(x), reverse=True)
+
+
+INPUTS = {"source": LARGE, "target": LARGE[:, :3], "wanted": np.array([[3, 1], [0, 4]])}
+
+
+@pytest.mark.filterwarnings("error::UserWarning")
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+def test_a_subclassed_model_is_the_same_after_a_keras_file(policy, tmp_path):
+    keras.config.set_dtype_policy(policy)
+    try:
+        model = Subclassed()
+        expected = float32(model(INPUTS))
+        again = reload(model, tmp_path)
+        np.testing.assert_array_equal(float32(again(INPUTS)), expected)
+        np.testing.assert_array_equal(
+            again.predict(INPUTS, verbose=0), model.predict(INPUTS, verbose=0)
+        )
+    finally:
+        keras.config.set_dtype_policy("float32")
+
+
+@pytest.mark.skipif(BACKEND == "torch", reason="Keras exports SavedModels from the others")
+def test_a_subclassed_model_is_exported(tmp_path):
+    import tensorflow as tf
+
+    model = Subclassed()
+    expected = float32(model(INPUTS))
+    model.export(tmp_path / "exported", verbose=False)
+    exported = tf.saved_model.load(tmp_path / "exported")
+    found = exported.serve({name: tf.cast(ids, "float32") for name, ids in INPUTS.items()})
+    np.testing.assert_allclose(np.asarray(found), expected, atol=1e-5)
