@@ -4,6 +4,7 @@ import keras
 from keras import ops
 from keras.src.backend import get_keras_mask
 
+from keras_transformer.layers.arguments import check_shape, require
 from keras_transformer.layers.attention import MultiHeadCrossAttention
 from keras_transformer.layers.causal_mask import CausalMask
 from keras_transformer.layers.transformer_block import TransformerBlock
@@ -13,7 +14,8 @@ from keras_transformer.layers.transformer_block import TransformerBlock
 class DecoderBlock(TransformerBlock):
     """Causal self-attention, cross-attention to a memory if there is one, then feed-forward.
 
-    Cross-attention exists when the block is first called, or built, with a memory.
+    Cross-attention exists when the block is first called, or built, with a memory. Such a block
+    passes over it when it is called without one.
 
     Args:
         num_heads: int, N.
@@ -27,15 +29,16 @@ class DecoderBlock(TransformerBlock):
     Call arguments:
         x: `(B, T, D)`.
         memory: `(B, S, any)`, the encoder's output. Optional.
-        mask: `(B, T)` bool, False for padding. Optional; Keras' implicit mask when not given.
-        memory_mask: `(B, S)` bool, likewise for `memory`.
+        mask: `(B|1, T)` bool, False for padding. Optional; Keras' implicit mask when not given.
+        memory_mask: `(B|1, S)` bool, likewise for `memory`.
         attention_mask: `(B|1, T, T)` bool, True where a token may look at an earlier one. Optional.
 
     Returns:
         `(B, T, D)`.
 
     Raises:
-        ValueError: for sizes that do not fit, see `MultiHeadSelfAttention`, or an unknown norm.
+        ValueError: for sizes that do not fit, see `MultiHeadSelfAttention`, an unknown norm, and
+            a memory when the block was built without one.
 
     Reference:
         Vaswani et al. 2017, "Attention Is All You Need", section 3.1.
@@ -68,10 +71,12 @@ class DecoderBlock(TransformerBlock):
     def call(self, x, memory=None, mask=None, memory_mask=None, attention_mask=None):
         mask = get_keras_mask(x) if mask is None else mask
         may_look = self.causal_mask(x, mask=mask)  # (B|1, T, S)
+        check_shape("attention_mask", attention_mask, (*x.shape[:2], may_look.shape[2]))
         if attention_mask is not None:
             may_look = ops.logical_and(may_look, attention_mask)
         x = self.self_attention_step(x, attention_mask=may_look)
         if memory is not None:
+            self._require_cross_attention(memory.shape)
             x = self.cross_attention_step(x, memory, memory_mask=memory_mask)
         return self.feed_forward_step(x)  # (B, T, D)
 
@@ -79,7 +84,16 @@ class DecoderBlock(TransformerBlock):
         others = {"memory": memory, "memory_mask": memory_mask}
         return self._residual(x, self.cross_attention, self.cross_attention_norm, **others)
 
+    def _require_cross_attention(self, memory_shape):
+        require(
+            self.cross_attention is not None,
+            "no memory, as when the block was built",
+            memory_shape=tuple(memory_shape),
+        )
+
     def compute_output_shape(self, x_shape, memory_shape=None):
+        if self.built and memory_shape is not None:
+            self._require_cross_attention(memory_shape)
         return x_shape
 
     def get_config(self):

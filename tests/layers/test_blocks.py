@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tiny
 from tiny import numpy, random_array, randomize
 
 import keras_transformer as kt
@@ -271,6 +272,73 @@ def test_a_window_must_be_positive():
     for make in (lambda: kt.CausalMask(0), lambda: kt.DecoderBlock(2, 16, window=0)):
         with pytest.raises(ValueError, match=r"Expected window to be a positive.*window=0"):
             make()
+
+
+def test_a_memory_is_refused_by_a_block_that_was_built_without(tmp_path):
+    x, memory = keras.Input((T, D)), keras.Input((S, D))
+    layers = {"called": kt.DecoderBlock(2, 16), "built": kt.DecoderBlock(2, 16)}
+    layers["called"](X)
+    layers["built"].build((None, T, D))
+    layers["reloaded"] = tiny.reload(keras.Model(x, kt.DecoderBlock(2, 16)(x)), tmp_path).layers[1]
+    for layer in layers.values():
+        for inputs in ((X, MEMORY), (x, memory)):
+            with pytest.raises(ValueError, match=r"Expected no memory, as .*memory_shape=\(.*7, 8"):
+                layer(*inputs)
+            with pytest.raises(ValueError, match="Expected no memory, as when the block was built"):
+                layer(inputs[0], memory=inputs[1])
+
+
+def test_cross_attention_is_passed_over_without_a_memory():
+    layer, plain = block(kt.DecoderBlock, X, MEMORY), block(kt.DecoderBlock, X)
+    for name in ("self_attention", "self_attention_norm", "feed_forward", "feed_forward_norm"):
+        getattr(plain, name).set_weights(getattr(layer, name).get_weights())
+    np.testing.assert_allclose(numpy(layer(X)), numpy(plain(X)), atol=1e-6)
+
+
+POSITIONS = np.array([[4, 0, 2], [1, 4, 3]])
+
+
+@pytest.mark.parametrize("layer_class", [kt.EncoderBlock, kt.MultiHeadSelfAttention])
+@pytest.mark.parametrize("mask", [MASK, MASK[1:], MASK.astype("int32")])
+def test_the_implicit_mask_is_that_of_the_wanted_positions(layer_class, mask):
+    layer = layer_class(2) if layer_class is kt.MultiHeadSelfAttention else layer_class(2, 16)
+    expected = np.take_along_axis(np.repeat(mask, B // len(mask), axis=0), POSITIONS, axis=1)
+    for y in (
+        layer(X, mask=mask, positions=POSITIONS),
+        layer(with_mask(X, mask), positions=POSITIONS),
+    ):
+        np.testing.assert_array_equal(implicit_mask(y), expected)
+    assert implicit_mask(layer(X, positions=POSITIONS)) is None
+
+
+@pytest.mark.parametrize("length", [T, None])  # Keras checks what it knows
+def test_layers_behind_wanted_positions_use_their_mask(length):
+    ids = np.array([[3, 4, 5, 6, 7], [3, 4, 0, 0, 0]])
+    token_ids = keras.Input((length,), dtype="int32")
+    positions = keras.Input((length and 3,), dtype="int32")
+    embedding = kt.PositionalEmbedding(11, D, mask_zero=True)
+    x = kt.EncoderBlock(2, 16)(embedding(token_ids), positions=positions)
+    encoder = keras.Model([token_ids, positions], x)
+    x = keras.layers.GlobalAveragePooling1D()(kt.DecoderBlock(2, 16)(x))
+    model = keras.Model([token_ids, positions], x)
+    found = numpy(model([ids, POSITIONS]))
+    last = model.layers[-2]
+    y = numpy(last(numpy(encoder([ids, POSITIONS]))[1:, :1]))  # 1 is real; 4 and 3 are padding
+    np.testing.assert_allclose(found[1:], y[:, 0], atol=1e-5)
+    assert model.predict([ids, POSITIONS], verbose=0).shape == (B, D)
+
+
+@pytest.mark.parametrize("layer_class", [kt.EncoderBlock, kt.DecoderBlock])
+def test_one_mask_for_all_rows_is_given_on_whole(layer_class):
+    y = layer_class(2, 16)(X, mask=MASK[1:])
+    np.testing.assert_array_equal(implicit_mask(y), np.repeat(MASK[1:], B, axis=0))
+    keras.layers.TimeDistributed(keras.layers.Dense(2))(y)
+
+
+@pytest.mark.parametrize("shape", [(B, T, T + 1), (3, T, T), (T, T)])
+def test_a_decoder_refuses_an_attention_mask_of_a_wrong_shape(shape):
+    with pytest.raises(ValueError, match=r"Expected attention_mask of shape \(2, 5, 5\)"):
+        kt.DecoderBlock(2, 16)(X, mask=MASK, attention_mask=np.ones(shape, bool))
 
 
 def test_a_dynamic_length_is_allowed():
