@@ -97,10 +97,12 @@ def masked_language_model(config, next_sentence=False):
 def sequence_classifier(config, num_classes, pooling="first"):
     """An encoder that names the class of a text: `token_ids (B, T) -> logits (B, num_classes)`.
 
+    With one class its logit, `(B, 1)`, is a number to regress or to rank by.
+
     Args:
         config: `TransformerConfig`. With `num_segments` there is a second input `segment_ids
             (B, T)`.
-        num_classes: int.
+        num_classes: int, at least 1.
         pooling: `"first"` classifies the first token's output, through the pooler if the config
             has one; `"mean"` the mean over real tokens.
 
@@ -108,7 +110,7 @@ def sequence_classifier(config, num_classes, pooling="first"):
         A Functional `keras.Model`.
 
     Raises:
-        ValueError: for fewer than two classes or an unknown pooling.
+        ValueError: without a class and for an unknown pooling.
 
     Reference:
         Devlin et al. 2019, "BERT", section 4.1.
@@ -121,7 +123,7 @@ def sequence_classifier(config, num_classes, pooling="first"):
     >>> kt.models.sequence_classifier(config, num_classes=3, pooling="mean").output_shape
     (None, 3)
     """
-    require(num_classes > 1, "num_classes to be at least 2", num_classes=num_classes)
+    require(num_classes > 0, "num_classes to be at least 1", num_classes=num_classes)
     require(pooling in POOLINGS, f"pooling to be one of {POOLINGS}", pooling=pooling)
     inputs = encoder_inputs(config)
     if pooling == "mean":

@@ -191,8 +191,9 @@ def test_padding_of_a_classifier_changes_nothing(pooling):
 
 
 def test_bad_arguments_of_a_classifier():
-    with pytest.raises(ValueError, match=r"to be at least 2\. Received: num_classes=1"):
-        kt.models.sequence_classifier(tiny.config(), 1)
+    for count in (0, -1):
+        with pytest.raises(ValueError, match=rf"to be at least 1\. Received: num_classes={count}"):
+            kt.models.sequence_classifier(tiny.config(), count)
     with pytest.raises(ValueError, match=r"pooling to be one of .*pooling='max'"):
         kt.models.sequence_classifier(tiny.config(), 2, pooling="max")
 
@@ -260,6 +261,42 @@ def test_a_model_is_the_same_after_a_keras_file(kind, tmp_path):
     inputs = [ids[tensor.name] for tensor in model.inputs]
     for one, other in zip(run(model, *inputs), run(again, *inputs), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_a_plain_keras_loss_trains_it(kind):
+    model = MODELS[kind]()
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    inputs = {
+        "token_ids": tiny.padded(LINES, 8),
+        "segment_ids": np.zeros((3, 8), "int32"),
+        "masked_positions": np.array(POSITIONS),
+    }
+    inputs = {tensor.name: inputs[tensor.name] for tensor in model.inputs}
+    labels = np.array([[5, 6], [7, 8], [9, 3]]), np.array([0, 1, 1])
+    if kind == "next_sentence":
+        model.compile("sgd", [loss, loss], metrics=[["accuracy"], ["accuracy"]])
+    else:
+        labels = labels[0] if "masked_positions" in inputs else labels[1]
+        model.compile("sgd", loss, metrics=["accuracy"])
+    history = model.fit(inputs, labels, batch_size=3, verbose=0).history
+    assert np.isfinite(history["loss"]).all()
+
+
+def test_logits_carry_the_mask_of_their_positions():
+    model, ids = masked_language_model(), tiny.padded(LINES, 8)
+    logits = model([ops.convert_to_tensor(ids), ops.convert_to_tensor([[1, 7], [2, 3], [6, 7]])])
+    mask = tiny.numpy(keras.src.backend.get_keras_mask(logits))
+    np.testing.assert_array_equal(mask, [[True, False], [True, True], [True, False]])
+
+
+def test_one_class_is_a_number_to_regress():
+    model = kt.models.sequence_classifier(tiny.config(), num_classes=1)
+    assert model.output_shape == (None, 1)
+    model.compile(keras.optimizers.Adam(0.02), "mse")
+    ids, numbers = random_ids(4, T), np.array([0.5, -1.0, 2.0, 0.0])
+    history = model.fit(ids, numbers, epochs=40, verbose=0).history["loss"]
+    assert history[-1] < 0.2 * history[0]
 
 
 @pytest.mark.parametrize("next_sentence", [False, True])

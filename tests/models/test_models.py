@@ -1,5 +1,8 @@
 """The three families: names, sizes, causality, padding, tied weights."""
 
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -219,3 +222,81 @@ def test_documents_in_one_row_are_as_alone(position):
         found = kt.Generator(model, None, max_new_tokens=4)(documents)
     expected = [[*d, *tiny.greedy_by_hand(model, d, 4)] for d in documents]
     np.testing.assert_array_equal(found, tiny.padded(expected, 9))
+
+
+FAMILIES = {
+    "encoder_only": lambda: tiny.make("encoder_only", num_segments=2, pooler=True),
+    "decoder_only": lambda: tiny.make("decoder_only", "pre_norm_learned"),
+    "packed": lambda: tiny.make("decoder_only", "window", line_start_id=tiny.START),
+    "encoder_decoder": lambda: tiny.make("encoder_decoder", "rotary_grouped_gated"),
+    "masked": lambda: kt.models.masked_language_model(tiny.config(dropout=0.1)),
+    "first": lambda: kt.models.sequence_classifier(tiny.config(), 2),
+    "mean": lambda: kt.models.sequence_classifier(tiny.config(), 2, pooling="mean"),
+}
+families = pytest.mark.parametrize("family", FAMILIES)
+
+
+@families
+@pytest.mark.parametrize("run_eagerly", [False, True])
+def test_nothing_is_a_batch_too(family, run_eagerly):
+    model = FAMILIES[family]()
+    nothing = {tensor.name: np.zeros((0, 4), "int32") for tensor in model.inputs}
+    for tensor in keras.tree.flatten(model(nothing)):
+        assert tensor.shape[0] == 0
+    if family == "encoder_only":
+        return
+    metrics = [kt.training.MaskedAccuracy(), kt.training.Perplexity(), kt.training.TargetTokens()]
+    loss = kt.training.MaskedCrossentropy(0.1)
+    optimizer = kt.training.adamw(model, 1e-2, weight_decay=0.0, clip_norm=1.0)
+    model.compile(optimizer, loss, metrics=metrics, run_eagerly=run_eagerly)
+    labels = np.zeros((0, 4)[: len(model.output_shape) - 1], "int32")
+    before = model.get_weights()
+    for run in (model.train_on_batch, model.test_on_batch):
+        np.testing.assert_array_equal([float(x) for x in run(nothing, labels)], [0, 0, 1, 0])
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+@families
+def test_ids_may_have_any_dtype(family):
+    model = FAMILIES[family]()
+    ids = {tensor.name: random_ids(B, T, low=0) % 2 for tensor in model.inputs}
+    if "token_ids" in ids:
+        ids["token_ids"] = random_ids(B, T)
+    [expected, *_] = [tiny.numpy(x) for x in keras.tree.flatten(model(ids))]
+    for dtype in ("int8", "uint8", "uint16", "int64", "float32"):
+        others = {name: value.astype(dtype) for name, value in ids.items()}
+        [found, *_] = [tiny.numpy(x) for x in keras.tree.flatten(model(others))]
+        np.testing.assert_array_equal(found, expected)
+
+
+TWO_REPLICAS = """
+import keras
+import numpy as np
+import tensorflow as tf
+
+import keras_transformer as kt
+
+halves = [tf.config.LogicalDeviceConfiguration()] * 2
+tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], halves)
+with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+    model = kt.models.encoder_only(
+        kt.TransformerConfig(
+            vocabulary_size=9, num_layers=1, num_heads=2, hidden_dim=8, intermediate_dim=16
+        )
+    )
+    model = keras.Model(model.inputs, keras.layers.Dense(9)(model.output))
+    model.compile("adam", kt.training.MaskedCrossentropy(), metrics=[kt.training.Perplexity()])
+ids = np.ones((5, 4), "int32")
+model.fit(ids, ids, batch_size=4, verbose=0)
+assert all(np.isfinite(weight).all() for weight in model.get_weights())
+assert np.isfinite(model.evaluate(ids, ids, batch_size=4, verbose=0)).all()
+assert np.isfinite(model.predict(ids, batch_size=4, verbose=0)).all()
+"""
+
+
+@pytest.mark.skipif(tiny.BACKEND != "tensorflow", reason="a strategy of TensorFlow")
+def test_a_replica_may_get_no_row():
+    # Of its own process: devices are chosen before TensorFlow is used.
+    done = subprocess.run([sys.executable, "-c", TWO_REPLICAS], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
