@@ -14,6 +14,7 @@ from keras_transformer.layers import (
     PositionalEmbedding,
     RotaryEmbedding,
 )
+from keras_transformer.models.model import TransformerModel  # noqa: F401  files name it
 from keras_transformer.scopes import AttentionScope, CacheScope
 
 __all__ = [

@@ -6,16 +6,22 @@ from keras_transformer.models.encoder_only import (
     copy_weights,
     encoder_only,
     masked_language_model,
+    question_answerer,
     sequence_classifier,
+    token_classifier,
 )
 from keras_transformer.models.inspection import config_of
+from keras_transformer.models.model import TransformerModel
 
 __all__ = [
+    "TransformerModel",
     "config_of",
     "copy_weights",
     "decoder_only",
     "encoder_decoder",
     "encoder_only",
     "masked_language_model",
+    "question_answerer",
     "sequence_classifier",
+    "token_classifier",
 ]

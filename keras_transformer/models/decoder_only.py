@@ -4,13 +4,16 @@ import keras
 
 from keras_transformer.layers import DecoderBlock
 from keras_transformer.models import parts
+from keras_transformer.models.model import TransformerModel
 
 
-def decoder_only(config):
+def decoder_only(config, logits=True):
     """A causal language model: `token_ids (B, T) -> logits (B, T, V)`.
 
     Args:
         config: `TransformerConfig`.
+        logits: bool. False makes a model without them, whose output is what the last block says of
+            each token, `sequence_output (B, T, D)`, as models that embed texts have it.
 
     Returns:
         A Functional `keras.Model` with input `token_ids` and output `logits`.
@@ -35,5 +38,8 @@ def decoder_only(config):
         block = parts.block(DecoderBlock, config, f"decoder_block_{i}", window=config.window)
         x = block(x, mask=mask, attention_mask=attention_mask)
     x = parts.close_stack(config, x, "decoder_norm")
-    logits = parts.logits(config, x, embedding, config.logits_bias)  # (B, T, V)
-    return keras.Model(token_ids, logits, name="decoder_only")
+    if logits:
+        x = parts.logits(config, x, embedding, config.logits_bias)  # (B, T, V)
+    else:
+        x = keras.layers.Identity(name="sequence_output")(x)
+    return TransformerModel(token_ids, x, name="decoder_only")

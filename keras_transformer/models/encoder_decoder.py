@@ -4,6 +4,7 @@ import keras
 
 from keras_transformer.layers import DecoderBlock, EncoderBlock
 from keras_transformer.models import parts
+from keras_transformer.models.model import TransformerModel
 
 
 def encoder_decoder(config):
@@ -41,7 +42,7 @@ def encoder_decoder(config):
     x = parts.embed(config, embedding, target_ids, "decoder")  # (B, T, D)
     x = decode(config, x, memory, source_mask)  # (B, T, D)
     logits = parts.logits(config, x, embedding, config.logits_bias)  # (B, T, V)
-    return keras.Model([source_ids, target_ids], logits, name="encoder_decoder")
+    return TransformerModel([source_ids, target_ids], logits, name="encoder_decoder")
 
 
 def encode(config, x, mask):

@@ -7,6 +7,7 @@ from keras_transformer.layers import EncoderBlock, MaskedLMHead
 from keras_transformer.layers.arguments import require
 from keras_transformer.layers.dropout import Dropout
 from keras_transformer.models import parts
+from keras_transformer.models.model import TransformerModel
 
 POOLINGS = ("first", "mean")
 
@@ -35,7 +36,7 @@ def encoder_only(config):
     inputs = encoder_inputs(config)
     x, _ = encode(config, inputs)  # (B, T, D)
     outputs = [x, pool(config, x[:, 0])] if config.pooler else x
-    return keras.Model(list(inputs.values()), outputs, name="encoder_only")
+    return TransformerModel(list(inputs.values()), outputs, name="encoder_only")
 
 
 def masked_language_model(config, next_sentence=False):
@@ -91,7 +92,8 @@ def masked_language_model(config, next_sentence=False):
     outputs = logits = parts.logits(config, head(x), embedding, bias=True)  # (B, P, V)
     if next_sentence:
         outputs = [logits, keras.layers.Dense(2, name="next_sentence")(pooled)]
-    return keras.Model([*inputs.values(), masked_positions], outputs, name="masked_language_model")
+    inputs = [*inputs.values(), masked_positions]
+    return TransformerModel(inputs, outputs, name="masked_language_model")
 
 
 def sequence_classifier(config, num_classes, pooling="first"):
@@ -134,10 +136,78 @@ def sequence_classifier(config, num_classes, pooling="first"):
         x, _ = encode(config, inputs, first_position(inputs))  # (B, 1, D)
         x = pool(config, x[:, 0]) if config.pooler else x[:, 0]  # (B, D)
     x = Dropout(config.dropout, name="pooled_dropout")(x)
-    classify = keras.layers.Dense(
-        num_classes, kernel_initializer=parts.initializer(config) or "glorot_uniform", name="logits"
-    )
-    return keras.Model(list(inputs.values()), classify(x), name="sequence_classifier")
+    logits = dense(config, num_classes, "logits")(x)  # (B, C)
+    return TransformerModel(list(inputs.values()), logits, name="sequence_classifier")
+
+
+def token_classifier(config, num_classes):
+    """An encoder that names the class of each token: `token_ids (B, T) -> logits (B, T, C)`.
+
+    Padding is masked: a Keras loss leaves it out.
+
+    Args:
+        config: `TransformerConfig`. With `num_segments` there is a second input `segment_ids
+            (B, T)`.
+        num_classes: int, C.
+
+    Returns:
+        A Functional `keras.Model`.
+
+    Raises:
+        ValueError: for no classes.
+
+    Reference:
+        Devlin et al. 2019, "BERT", section 5.3.
+
+    Example:
+
+    >>> import keras_transformer as kt
+    >>> config = kt.TransformerConfig(
+    ...     vocabulary_size=9, num_layers=1, num_heads=2, hidden_dim=8, intermediate_dim=16)
+    >>> kt.models.token_classifier(config, num_classes=5).output_shape
+    (None, None, 5)
+    """
+    require(num_classes > 0, "num_classes to be positive", num_classes=num_classes)
+    inputs = encoder_inputs(config)
+    x, _ = encode(config, inputs)  # (B, T, D)
+    x = Dropout(config.dropout, name="token_dropout")(x)
+    logits = dense(config, num_classes, "logits")(x)  # (B, T, C)
+    return TransformerModel(list(inputs.values()), logits, name="token_classifier")
+
+
+def question_answerer(config):
+    """An encoder that finds where in a text an answer begins and ends.
+
+    A row of `token_ids (B, T)` is a question and a text. The two outputs, `start_logits (B, T)` and
+    `end_logits (B, T)`, are logits over the row's tokens, of the answer's first and of its last
+    one: trained by `fit` with a cross-entropy over T for each. They say something of padding, too.
+
+    Args:
+        config: `TransformerConfig`. With `num_segments` there is a second input `segment_ids
+            (B, T)`.
+
+    Returns:
+        A Functional `keras.Model`.
+
+    Reference:
+        Devlin et al. 2019, "BERT", section 4.2.
+
+    Example:
+
+    >>> import keras_transformer as kt
+    >>> config = kt.TransformerConfig(
+    ...     vocabulary_size=9, num_layers=1, num_heads=2, hidden_dim=8, intermediate_dim=16)
+    >>> kt.models.question_answerer(config).output_shape
+    [(None, None), (None, None)]
+    """
+    inputs = encoder_inputs(config)
+    x, _ = encode(config, inputs)  # (B, T, D)
+    x = dense(config, 2, "answer_logits")(x)  # (B, T, 2)
+    outputs = [
+        keras.layers.Identity(name=f"{end}_logits")(x[:, :, i])  # (B, T)
+        for i, end in enumerate(("start", "end"))
+    ]
+    return TransformerModel(list(inputs.values()), outputs, name="question_answerer")
 
 
 def encoder_inputs(config):
@@ -185,13 +255,13 @@ def embed(config, inputs, positions):
 
 def pool(config, x):
     """BERT's pooled output `(B, D)` of the first token's output `x (B, D)`."""
-    pooler = keras.layers.Dense(
-        config.hidden_dim,
-        activation=config.pooler_activation,
-        kernel_initializer=parts.initializer(config) or "glorot_uniform",
-        name="pooled_output",
-    )
-    return pooler(x)
+    return dense(config, config.hidden_dim, "pooled_output", config.pooler_activation)(x)
+
+
+def dense(config, units, name, activation=None):
+    """A linear map of a head."""
+    initializer = parts.initializer(config) or "glorot_uniform"
+    return keras.layers.Dense(units, activation, kernel_initializer=initializer, name=name)
 
 
 def copy_weights(source, target):

@@ -62,6 +62,7 @@ def config_of(model):
         for kind in (EncoderBlock, DecoderBlock)
     }
     both = encoder is not None and decoder is not None
+    headless = decoder is not None and "logits" not in layers  # then nothing is tied
     learned = embedding.kind == "learned" or "encoder_positions" in layers
     rotary = block.rotary
     pooled, segments = layers.get("pooled_output"), layers.get("segment_embedding")
@@ -84,8 +85,8 @@ def config_of(model):
         rotary_scaling=dict(rotary.scaling) if rotary and rotary.scaling else None,
         window=decoder.window if decoder else None,
         scale_embedding=embedding.scale,
-        tie_embeddings="logits_projection" not in layers,
-        logits_bias=decoder is not None and isinstance(layers["logits"], Bias),
+        tie_embeddings="logits_projection" not in layers and not headless,
+        logits_bias=decoder is not None and isinstance(layers.get("logits"), Bias),
         num_segments=segments.input_dim if segments else 0,
         embedding_norm=not {"embedding_norm", "encoder_embedding_norm"}.isdisjoint(layers),
         pooler=pooled is not None,

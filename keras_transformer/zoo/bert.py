@@ -8,6 +8,8 @@ MASKED = {
     "logits": "cls.predictions.bias",
     "logits_projection": "cls.predictions.decoder",
 }
+TOKENS = Head("tokens", {"logits": "classifier"})
+ANSWERS = Head("answers", {"answer_logits": "qa_outputs"})
 
 
 class Bert(Family):
@@ -80,6 +82,8 @@ class Bert(Family):
         "BertForMaskedLM": Head("masked", MASKED),
         "BertForPreTraining": Head("pairs", {**MASKED, "next_sentence": "cls.seq_relationship"}),
         "BertForSequenceClassification": Head("classifier", {"logits": "classifier"}),
+        "BertForTokenClassification": TOKENS,
+        "BertForQuestionAnswering": ANSWERS,
     }
     same_if_tied = {
         "cls.predictions.decoder.weight": names["embedding"],

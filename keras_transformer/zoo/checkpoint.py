@@ -25,9 +25,28 @@ TOKENIZER = (
     "source.spm",
     "target.spm",
     "tokenizer.model",
+    "sentencepiece.bpe.model",
     "vocab.json",
     "merges.txt",
     "vocab.txt",
+)
+# Of other formats, of changes to another model, and of a checkpoint in its first form.
+OLD_WEIGHTS = (
+    INDEX,
+    "model*.safetensors",
+    "pytorch_model*.bin",
+    "pytorch_model.bin.index.json",
+    "tf_model*.h5",
+    "flax_model*.msgpack",
+    "adapter_config.json",
+    "adapter_model.*",
+)
+# What a model is used for, and how.
+USES = (
+    "modules.json",
+    "sentence_bert_config.json",
+    "config_sentence_transformers.json",
+    "chat_template.*",
 )
 DTYPES = ("F64", "F32", "F16", "BF16")
 SHARD_BYTES = 5_000_000_000  # of one file of weights at most, as transformers writes them
@@ -156,12 +175,41 @@ class Checkpoint:
         )
 
 
-@contextlib.contextmanager
-def replacing(folder, tokenizer=False):
-    """A folder to write to, whose files take the place of the checkpoint in `folder` at the end.
+def stale(folder, settings, family, tokenizer):
+    """Patterns of what must not stay in a folder beside a new checkpoint of these settings.
 
-    Also after an interruption, a folder with a `config.json` is whole. With `tokenizer` the files
-    of an old tokenizer go, too.
+    Args:
+        folder: where another checkpoint may be.
+        settings: dict, the new `config.json`.
+        family: `Family` of the new one.
+        tokenizer: bool, whether a new tokenizer is written.
+    """
+    patterns = [CONFIG, GENERATION, *OLD_WEIGHTS]
+    try:
+        old = read_json(Path(folder) / CONFIG)
+    except ZooError:  # no checkpoint: what is there is not of an old one
+        old = settings
+    theirs = {ours: theirs for theirs, ours in family.fields.items()}
+    same = {
+        name: old.get(name) == settings[name]
+        for name in ("model_type", "architectures", theirs["hidden_dim"], theirs["vocabulary_size"])
+    }
+    if tokenizer or not same[theirs["vocabulary_size"]]:
+        patterns += TOKENIZER
+    if not all(same.values()):
+        patterns += USES
+    return patterns
+
+
+@contextlib.contextmanager
+def replacing(folder, patterns):
+    """A folder to write to, whose files take the place of those in `folder` at the end.
+
+    Also after an interruption, a folder with a `config.json` is whole.
+
+    Args:
+        folder: the folder.
+        patterns: of the files that go.
     """
     folder = Path(folder)
     try:
@@ -171,14 +219,14 @@ def replacing(folder, tokenizer=False):
     with tempfile.TemporaryDirectory(prefix=".saving-", dir=folder) as place:
         yield Path(place)
         files = sorted(Path(place).iterdir(), key=lambda path: path.name == CONFIG)
-        for old in (CONFIG, INDEX, "model*.safetensors", *(TOKENIZER if tokenizer else ())):
-            for path in folder.glob(old):
+        for pattern in patterns:
+            for path in folder.glob(pattern):
                 path.unlink()
         for path in files:
             path.replace(folder / path.name)
 
 
-def write(folder, settings, tensors):
+def write(folder, settings, tensors, generation=None):
     """Writes `config.json` and the weights, in files of `SHARD_BYTES` at most.
 
     Args:
@@ -186,6 +234,7 @@ def write(folder, settings, tensors):
         settings: dict.
         tensors: dict, name: `(shape, function that gives the array)`. Arrays are made when their
             file is written.
+        generation: dict, `generation_config.json`, or None for none.
     """
     from safetensors.numpy import save_file
 
@@ -209,4 +258,6 @@ def write(folder, settings, tensors):
         total = sum(4 * math.prod(shape) for shape, _ in tensors.values())
         index = {"metadata": {"total_size": total}, "weight_map": files}
         (folder / INDEX).write_text(json.dumps(index, indent=2) + "\n")
-    (folder / CONFIG).write_text(json.dumps(settings, indent=2) + "\n")
+    files = {CONFIG: settings, **({} if generation is None else {GENERATION: generation})}
+    for name, content in files.items():
+        (folder / name).write_text(json.dumps(content, indent=2) + "\n")

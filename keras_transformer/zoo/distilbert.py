@@ -1,5 +1,6 @@
 """DistilBERT: Sanh et al. 2019."""
 
+from keras_transformer.zoo.bert import ANSWERS, TOKENS
 from keras_transformer.zoo.family import Family, Head
 
 MASKED = {
@@ -74,5 +75,7 @@ class DistilBert(Family):
         "DistilBertForSequenceClassification": Head(
             "classifier", {"pooled_output": "pre_classifier", "logits": "classifier"}
         ),
+        "DistilBertForTokenClassification": TOKENS,
+        "DistilBertForQuestionAnswering": ANSWERS,
     }
     same_if_tied = {"vocab_projector.weight": names["embedding"]}

@@ -40,7 +40,8 @@ class Head(NamedTuple):
 
     Attributes:
         kind: `"encoder"`, `"masked"`, `"pairs"` (masked, and next sentences), `"classifier"`,
-            `"decoder"` or `"seq2seq"`.
+            `"tokens"` (a classifier of each), `"answers"`, `"decoder"`, `"hidden"` (a decoder's
+            states) or `"seq2seq"`.
         names: dict, our layers that only this head has: their names.
         may_lack: paths of our weights that stay zeros if the checkpoint has none.
     """
@@ -122,7 +123,8 @@ class Family:
             also those of `same_if_tied`.
         transposed: whether kernels are `(outputs, inputs)`, as PyTorch's linear layers have them.
         shift: what our norms' scales are more than theirs.
-        unused: pattern of names of tensors that say nothing new.
+        unused: pattern of names of tensors that say nothing new: `transformers` computes them, too,
+            or no output depends on them, or `computed` knows what they must be.
     """
 
     model_type = prefix = ""
@@ -139,6 +141,19 @@ class Family:
                 f"expected an architecture among {', '.join(self.heads)}. Received: {names}"
             )
         return names[0]
+
+    def head(self, settings, names):
+        """The `Head` of a `config.json`, beside tensors of these names."""
+        head = self.heads[self.architecture(settings)]
+        if head.kind not in ("decoder", "hidden"):
+            return head
+        # Whatever the architecture is called: its logits need the token table or a matrix.
+        decoder, hidden = (
+            next(head for head in self.heads.values() if head.kind == kind)
+            for kind in ("decoder", "hidden")
+        )
+        matrix = decoder.names["logits_projection"] + ".weight"
+        return decoder if self.is_tied(settings) or matrix in names else hidden
 
     def to_config(self, settings):
         """The `TransformerConfig` of a `config.json`."""
@@ -184,7 +199,7 @@ class Family:
         }
         same = dataclasses.asdict(self.to_config(settings))
         no_matter = {"dropout", "attention_dropout"}  # for what a trained model says
-        if kind in ("encoder", "masked"):
+        if kind not in ("classifier", "pairs"):
             no_matter |= {"pooler"} if config.pooler else {"pooler", "pooler_activation"}
         if same["pad_id"] is None:
             no_matter.add("pad_id")
@@ -234,9 +249,17 @@ class Family:
         """`{name: shape}` of tensors that all of the family have, where ours are without."""
         return {}
 
-    def repeated(self, config):
+    def repeated(self, tied):
         """`{name: name of the tensor whose values it repeats}`, of the tensors of a file."""
-        return {**self.same, **(self.same_if_tied if config.tie_embeddings else {})}
+        return {**self.same, **(self.same_if_tied if tied else {})}
+
+    def is_tied(self, settings):
+        """Whether a `config.json` says that the logits' matrix is the token table."""
+        return {**self.defaults, **settings}["tie_word_embeddings"]
+
+    def computed(self, name, config):
+        """What a tensor must have that our layers compute, as an array, or None for any other."""
+        return None
 
     def table(self, key, names, shape, config):
         """The `Tensor` of a table of embeddings."""

@@ -1,6 +1,6 @@
 """Gemma: Gemma Team 2024."""
 
-from keras_transformer.zoo.llama import HEAD, Llama
+from keras_transformer.zoo.llama import HEAD, HIDDEN, Llama
 
 
 class Gemma(Llama):
@@ -27,7 +27,7 @@ class Gemma(Llama):
         "hidden_activation": (None, "gelu_pytorch_tanh"),  # before version 5, it came first
     }
     constants = {**Llama.constants, "scale_embedding": True}
-    heads = {"GemmaForCausalLM": HEAD, "GemmaModel": HEAD}
+    heads = {"GemmaForCausalLM": HEAD, "GemmaModel": HIDDEN}
     shift = 1.0
 
     def more_fields(self, settings):

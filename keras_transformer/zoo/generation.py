@@ -16,7 +16,14 @@ from keras_transformer.generation import (
     TopK,
     TopP,
 )
-from keras_transformer.zoo.checkpoint import CONFIG, GENERATION, ZooError, find, read_json
+from keras_transformer.zoo.checkpoint import (
+    CONFIG,
+    GENERATION,
+    Checkpoint,
+    ZooError,
+    find,
+    read_json,
+)
 from keras_transformer.zoo.loading import FAMILIES, load, load_config
 
 MAX_NEW_TOKENS = 64  # where a folder says nothing
@@ -80,13 +87,13 @@ def load_generator(path_or_id, dtype=None, **changes):
     (1, 5)
     """
     folder = find(path_or_id)
-    config = load_config(folder)
+    config, found = load_config(folder), Checkpoint(folder)
     source = folder / (GENERATION if (folder / GENERATION).exists() else CONFIG)
     settings = {name: value for name, value in read_json(source).items() if value is not None}
     if "max_new_tokens" in changes:  # the last place of a forced end depends on it
         settings["max_new_tokens"] = changes["max_new_tokens"]
     try:
-        seq2seq = _is_seq2seq(read_json(folder / CONFIG))
+        seq2seq = _is_seq2seq(found)
         arguments = _arguments(settings, config, seq2seq) | changes
         if seq2seq and arguments["start_id"] is None:
             raise ValueError("expected a decoder_start_token_id. Received: none")
@@ -95,12 +102,13 @@ def load_generator(path_or_id, dtype=None, **changes):
     return Generator(load(folder, dtype), **arguments)
 
 
-def _is_seq2seq(settings):
-    family = FAMILIES[settings["model_type"]]
-    architecture = family.architecture(settings)
-    kind = family.heads[architecture].kind
+def _is_seq2seq(found):
+    family = FAMILIES[found.settings["model_type"]]
+    kind = family.head(found.settings, family.full_names(found.names)).kind
     if kind not in ("decoder", "seq2seq"):
-        raise ValueError(f"expected a model that generates. Received: {architecture}")
+        architecture = family.architecture(found.settings)
+        without = " without logits" if kind == "hidden" else ""
+        raise ValueError(f"expected a model that generates. Received: {architecture}{without}")
     return kind == "seq2seq"
 
 

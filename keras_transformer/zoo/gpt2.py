@@ -3,6 +3,7 @@
 from keras_transformer.zoo.family import Family, Head
 
 HEAD = Head("decoder", {"logits_projection": "lm_head"})
+HIDDEN = Head("hidden")
 
 
 class Gpt2(Family):
@@ -61,7 +62,7 @@ class Gpt2(Family):
         "decoder_block_{i}/feed_forward_norm": "transformer.h.{i}.ln_2",
         "decoder_norm": "transformer.ln_f",
     }
-    heads = {"GPT2LMHeadModel": HEAD, "GPT2Model": HEAD}
+    heads = {"GPT2LMHeadModel": HEAD, "GPT2Model": HIDDEN}
     transposed = False  # its kernels are (inputs, outputs), as ours
     same_if_tied = {"lm_head.weight": names["embedding"]}
     unused = Family.unused + r"|\.attn\.(bias|masked_bias)$"  # causal masks

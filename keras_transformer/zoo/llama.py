@@ -3,6 +3,7 @@
 from keras_transformer.zoo.family import Family, Head, check_type
 
 HEAD = Head("decoder", {"logits_projection": "lm_head"})
+HIDDEN = Head("hidden")
 ATTENTION_BIASES, MLP_BIASES = ["query_key_value", "output"], ["expand", "contract"]
 
 
@@ -74,7 +75,7 @@ class Llama(Family):
         "decoder_block_{i}/feed_forward_norm": "model.layers.{i}.post_attention_layernorm",
         "decoder_norm": "model.norm",
     }
-    heads = {"LlamaForCausalLM": HEAD, "LlamaModel": HEAD}
+    heads = {"LlamaForCausalLM": HEAD, "LlamaModel": HIDDEN}
     same_if_tied = {"lm_head.weight": names["embedding"]}
 
     def more_fields(self, settings):

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import re
 
 import keras
@@ -19,14 +20,21 @@ from keras_transformer.zoo.gpt2 import Gpt2
 from keras_transformer.zoo.llama import Llama
 from keras_transformer.zoo.marian import Marian
 from keras_transformer.zoo.mistral import Mistral
+from keras_transformer.zoo.notes import labels_of, remember
 from keras_transformer.zoo.qwen2 import Qwen2
-from keras_transformer.zoo.roberta import Roberta
+from keras_transformer.zoo.roberta import Camembert, Roberta, XlmRoberta
 
 # In the order in which a model without the name of a family is tried.
 FAMILIES = {
     family.model_type: family()
-    for family in (Bert, DistilBert, Roberta, Gpt2, Llama, Mistral, Qwen2, Gemma, Marian, Bart)
+    for family in (
+        *(Bert, DistilBert, Roberta, XlmRoberta, Camembert),
+        *(Gpt2, Llama, Mistral, Qwen2, Gemma),
+        *(Marian, Bart),
+    )
 }
+CLASSIFIERS = {"classifier": models.sequence_classifier, "tokens": models.token_classifier}
+ROUNDING = 4e-3  # what of a table of sinusoids bfloat16 may cut
 
 
 def load(path_or_id, dtype=None):
@@ -40,8 +48,10 @@ def load(path_or_id, dtype=None):
 
     Returns:
         A Functional `keras.Model` of the folder's architecture: `models.encoder_only`,
-        `masked_language_model`, `sequence_classifier`, `decoder_only` or `encoder_decoder`, named
-        after its model type.
+        `masked_language_model`, `sequence_classifier`, `token_classifier`, `question_answerer`,
+        `decoder_only` or `encoder_decoder`, named after its model type. A decoder's folder that has
+        neither a tied table nor a matrix for logits gives its states, `(B, T, D)`. What the folder
+        says of classes and generation stays with the model, for `save`.
 
     Raises:
         ZooError: for a folder that cannot be loaded as a whole: what is missing, broken, left over
@@ -64,7 +74,7 @@ def load(path_or_id, dtype=None):
     with _naming(found.folder):
         family = _family(found.settings)
         config = family.to_config(found.settings)
-        head = family.heads[family.architecture(found.settings)]
+        head = family.head(found.settings, family.full_names(found.names))
         changes = {"initializer_range": 0.0}
         if head.kind == "encoder":  # whose pooler may be left out
             pooler = family.names.get("pooled_output", "") + ".weight"
@@ -75,6 +85,7 @@ def load(path_or_id, dtype=None):
         finally:
             keras.config.set_dtype_policy(before)
         _restore(model, found, family, head, head.may_lack)
+        remember(model, found, family)
     return model
 
 
@@ -96,6 +107,9 @@ def load_weights(model, path_or_id):
     Args:
         model: of the folder's config; it may have another head, such as a new classifier's.
         path_or_id: as of `load`.
+
+    What the folder says of generation stays with the model, for `save`, and the names of its
+    classes if the model is a classifier with all of the folder's weights.
 
     Returns:
         The paths of the weights of the model's head that the folder does not have: they keep their
@@ -120,9 +134,15 @@ def load_weights(model, path_or_id):
     with _naming(found.folder):
         family = _family(found.settings)
         _, head = architecture_of(family, model)
+        theirs = family.head(found.settings, family.full_names(found.names))
         own = {*head.names, "pooled_output"}
         may_lack = [path for path in weights_of(model) if path.rpartition("/")[0] in own]
-        return _restore(model, found, family, head, may_lack)
+        if {head.kind, theirs.kind} == {"classifier", "tokens"}:  # classes of other things
+            names = {ours: name for ours, name in head.names.items() if ours != "logits"}
+            head = head._replace(names=names)
+        missing = _restore(model, found, family, head, may_lack)
+        remember(model, found, family, same_classes=head.kind == theirs.kind and not missing)
+        return missing
 
 
 @contextlib.contextmanager
@@ -148,31 +168,36 @@ def architecture_of(family, model):
     layers = {layer.name for layer in model.layers}
     kinds = {  # each by a layer that no later one has
         "memory": "seq2seq",
-        "decoder_block_0": "decoder",
+        "decoder_block_0": "decoder" if "logits" in layers else "hidden",
         "next_sentence": "pairs",
         "masked_lm_head": "masked",
+        "answer_logits": "answers",
+        "token_dropout": "tokens",
         "logits": "classifier",
     }
     kind = next((kind for layer, kind in kinds.items() if layer in layers), "encoder")
     for architecture, head in family.heads.items():
         if head.kind == kind:
             return architecture, head
-    kinds = dict.fromkeys(head.kind for head in family.heads.values())
+    kinds = dict.fromkeys(head.kind for head in family.heads.values() if head.kind != "hidden")
     raise ZooError(f"expected a model of kind {' or '.join(kinds)}. Received: {kind}")
 
 
 def _build(config, head, settings):
     """The model, its weights zeros."""
-    if head.kind == "classifier":
-        labels = settings.get("id2label") or {"0": "", "1": ""}  # as transformers has it
-        check_type("id2label", labels, {})
-        model = models.sequence_classifier(config, len(labels))
+    if head.kind in CLASSIFIERS:
+        for name, default in (("id2label", {}), ("num_labels", 2)):
+            if settings.get(name) is not None:
+                check_type(name, settings[name], default)
+        model = CLASSIFIERS[head.kind](config, len(labels_of(settings)))
     elif head.kind in ("masked", "pairs"):
         model = models.masked_language_model(config, next_sentence=head.kind == "pairs")
     else:
         build = {
             "encoder": models.encoder_only,
+            "answers": models.question_answerer,
             "decoder": models.decoder_only,
+            "hidden": functools.partial(models.decoder_only, logits=False),
             "seq2seq": models.encoder_decoder,
         }[head.kind]
         model = build(config)
@@ -192,11 +217,18 @@ def _restore(model, found, family, head, may_lack):
     """Assigns what the folder has, once all of it fits; the paths of what it does not have."""
     files = family.full_names(found.names)  # name: name in the file
     config = config_of(model)
-    for name, other in family.repeated(config).items():
+    tied = config.tie_embeddings and family.is_tied(found.settings)
+    for name, other in family.repeated(tied).items():
         if name in files:
             file = files.pop(name)
             if not np.array_equal(found.read(file), found.read(files.setdefault(other, file))):
                 raise ZooError(f"expected {file} to have the values of {files[other]}")
+    for name, file in files.items():
+        table = family.computed(name, config)
+        if table is not None:
+            found.check(file, table.shape)
+            if not np.abs(found.read(file) - table).max() <= ROUNDING:  # nor NaN
+                raise ZooError(f"expected {file} to be sinusoids. Received: another table")
     plan, missing, lacking = [], [], []
     for path, weight in weights_of(model).items():
         shape = tuple(weight.shape)

@@ -1,5 +1,9 @@
 """Marian: Junczys-Dowmunt et al. 2018; the opus-mt models of Tiedemann and Thottingal 2020."""
 
+import numpy as np
+from keras import ops
+
+from keras_transformer.layers.positional_embedding import sinusoids
 from keras_transformer.zoo.bart import HEAD, Bart
 
 
@@ -16,8 +20,13 @@ class Marian(Bart):
     }
     constants = {"position": "sinusoidal", "logits_bias": True}
     heads = {"MarianMTModel": HEAD, "MarianModel": HEAD}
-    # Sinusoids are computed.
     unused = Bart.unused + r"|\.embed_positions\.weight$"
+
+    def computed(self, name, config):
+        if not name.endswith(".embed_positions.weight"):
+            return None
+        positions = ops.arange(config.max_sequence_length)
+        return np.asarray(ops.convert_to_numpy(sinusoids(positions, config.hidden_dim)))
 
     def more_settings(self, config):
         return super().more_settings(config) | {"decoder_start_token_id": config.pad_id}

@@ -1,6 +1,6 @@
 """Mistral: Jiang et al. 2023."""
 
-from keras_transformer.zoo.llama import HEAD, Llama
+from keras_transformer.zoo.llama import HEAD, HIDDEN, Llama
 
 
 class Mistral(Llama):
@@ -15,7 +15,7 @@ class Mistral(Llama):
         "max_position_embeddings": 131072,
         "sliding_window": 4096,
     }
-    heads = {"MistralForCausalLM": HEAD, "MistralModel": HEAD}
+    heads = {"MistralForCausalLM": HEAD, "MistralModel": HIDDEN}
 
     def biases(self, settings):
         return False

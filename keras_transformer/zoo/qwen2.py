@@ -1,7 +1,7 @@
 """Qwen2: Yang et al. 2024."""
 
 from keras_transformer.zoo.checkpoint import ZooError
-from keras_transformer.zoo.llama import HEAD, Llama
+from keras_transformer.zoo.llama import HEAD, HIDDEN, Llama
 
 
 class Qwen2(Llama):
@@ -19,7 +19,7 @@ class Qwen2(Llama):
         "max_window_layers": 28,
         "layer_types": None,
     }
-    heads = {"Qwen2ForCausalLM": HEAD, "Qwen2Model": HEAD}
+    heads = {"Qwen2ForCausalLM": HEAD, "Qwen2Model": HIDDEN}
 
     def more_fields(self, settings):
         layers, first = settings["num_hidden_layers"], settings["max_window_layers"]

@@ -1,6 +1,6 @@
-"""RoBERTa: Liu et al. 2019."""
+"""RoBERTa: Liu et al. 2019; XLM-RoBERTa: Conneau et al. 2020; CamemBERT: Martin et al. 2020."""
 
-from keras_transformer.zoo.bert import Bert
+from keras_transformer.zoo.bert import ANSWERS, TOKENS, Bert
 from keras_transformer.zoo.checkpoint import ZooError
 from keras_transformer.zoo.family import Head
 
@@ -10,6 +10,18 @@ MASKED = {
     "logits": "lm_head.bias",
     "logits_projection": "lm_head.decoder",
 }
+CLASSIFIER = {"pooled_output": "classifier.dense", "logits": "classifier.out_proj"}
+
+
+def heads(name):
+    """The architectures of a model type that is called `name` in them."""
+    return {
+        f"{name}Model": Head("encoder"),
+        f"{name}ForMaskedLM": Head("masked", MASKED),
+        f"{name}ForSequenceClassification": Head("classifier", CLASSIFIER),
+        f"{name}ForTokenClassification": TOKENS,
+        f"{name}ForQuestionAnswering": ANSWERS,
+    }
 
 
 def renamed(name):
@@ -25,13 +37,7 @@ class Roberta(Bert):
     prefix = "roberta."
     defaults = {**Bert.defaults, "vocab_size": 50265, "pad_token_id": 1}
     names = {ours: renamed(theirs) for ours, theirs in Bert.names.items()}
-    heads = {
-        "RobertaModel": Head("encoder"),
-        "RobertaForMaskedLM": Head("masked", MASKED),
-        "RobertaForSequenceClassification": Head(
-            "classifier", {"pooled_output": "classifier.dense", "logits": "classifier.out_proj"}
-        ),
-    }
+    heads = heads("Roberta")
     same_if_tied = {
         "lm_head.decoder.weight": names["embedding"],
         "lm_head.decoder.bias": "lm_head.bias",
@@ -44,3 +50,18 @@ class Roberta(Bert):
                 "expected pad_token_id, from which positions are counted. Received: None"
             )
         return pad_id + 1
+
+
+class XlmRoberta(Roberta):
+    """`model_type` "xlm-roberta": RoBERTa with a tokenizer of a hundred languages."""
+
+    model_type = "xlm-roberta"
+    defaults = {**Roberta.defaults, "vocab_size": 30522}
+    heads = heads("XLMRoberta")
+
+
+class Camembert(XlmRoberta):
+    """`model_type` "camembert": RoBERTa with a French tokenizer."""
+
+    model_type = "camembert"
+    heads = heads("Camembert")

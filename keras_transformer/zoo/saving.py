@@ -7,24 +7,39 @@ import numpy as np
 
 from keras_transformer.zoo import checkpoint
 from keras_transformer.zoo.checkpoint import ZooError
-from keras_transformer.zoo.loading import FAMILIES, architecture_of, config_of, weights_of
+from keras_transformer.zoo.loading import (
+    CLASSIFIERS,
+    FAMILIES,
+    architecture_of,
+    config_of,
+    weights_of,
+)
+from keras_transformer.zoo.notes import name_classes, recall
 from keras_transformer.zoo.tokenizers import save_tokenizer
 
 
-def save(model, folder, tokenizer=None):
+def save(model, folder, tokenizer=None, labels=None):
     """Writes a model as a folder that `transformers` loads, and `load` too, in float32.
 
-    Another checkpoint in the folder is replaced once the new one is complete.
+    What the folder of a loaded model said of generation and classes is written as it was.
+
+    Another checkpoint in the folder is replaced once the new one is complete. Its generation
+    settings go, and its weights in any format; its tokenizer goes where another comes or the
+    vocabulary has another size, and its chat template and what makes it a folder of
+    sentence-transformers where the model has another architecture or size.
 
     Args:
         model: of `keras_transformer.models` or `load`, fresh, fine-tuned or reloaded. One that
             `load` made stays of its model type; another is of the first one that can express it.
             With LoRA, kernels are written as the sums that they stand for.
         folder: where to; made if it is missing.
-        tokenizer: its `Tokenizer`, to be written too, with its ids of the special tokens.
+        tokenizer: its `Tokenizer`, to be written too, with its ids of the special tokens where no
+            folder said any.
+        labels: list of str, the names of a classifier's classes. None means those of its folder, or
+            `LABEL_0` and so on.
 
     Raises:
-        ZooError: for a model that no family can express.
+        ZooError: for a model that no family can express, and for labels that are not its classes'.
         TextError: for a tokenizer that `transformers` has no equal of.
 
     Example:
@@ -41,16 +56,18 @@ def save(model, folder, tokenizer=None):
     config = config_of(model)
     family, architecture, settings = _family_of(model, config)
     head = family.heads[architecture]
+    kept, generation = recall(model)
+    settings |= kept or {}
     settings |= {
         "architectures": [architecture],
         "transformers_version": "5.0.0",
         "dtype": "float32",
     }
-    if head.kind == "classifier":
-        classes = range(model.output_shape[-1])
-        settings["id2label"] = {str(i): f"LABEL_{i}" for i in classes}
-        settings["label2id"] = {f"LABEL_{i}": i for i in classes}
-    if tokenizer is not None:
+    if labels is not None or head.kind in CLASSIFIERS:
+        classes = model.output_shape[-1] if head.kind in CLASSIFIERS else 0
+        settings |= name_classes(settings, classes, labels)
+        settings.pop("num_labels", None)  # says the same
+    if tokenizer is not None and kept is None:
         settings |= {
             "bos_token_id": tokenizer.start_id,
             "eos_token_id": tokenizer.end_id,
@@ -59,10 +76,11 @@ def save(model, folder, tokenizer=None):
         if head.kind == "seq2seq":
             settings["decoder_start_token_id"] = tokenizer.decoder_start_id
     tensors = _tensors(model, family, config, head)
-    with checkpoint.replacing(folder, tokenizer is not None) as place:
+    stale = checkpoint.stale(folder, settings, family, tokenizer is not None)
+    with checkpoint.replacing(folder, stale) as place:
         if tokenizer is not None:
             save_tokenizer(tokenizer, place)
-        checkpoint.write(place, settings, tensors)
+        checkpoint.write(place, settings, tensors, generation)
 
 
 def _family_of(model, config):
@@ -101,7 +119,7 @@ def _tensors(model, family, config, head):
             tensors[name] = theirs, make
     if not config.tie_embeddings:  # else transformers repeats them itself
         tensors |= {name: tensors[other] for name, other in family.same.items()}
-    if head.kind == "encoder":
+    if head.kind in ("encoder", "hidden"):
         tensors = {name.removeprefix(family.prefix): value for name, value in tensors.items()}
     return tensors
 
