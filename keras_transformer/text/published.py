@@ -26,6 +26,8 @@ _DEFAULTS = {
     "DistilBertTokenizer": _BERT,
     "RobertaTokenizer": _ROBERTA,
     "BartTokenizer": _ROBERTA,
+    "XLMRobertaTokenizer": _ROBERTA,
+    "CamembertTokenizer": _ROBERTA,
     "GPT2Tokenizer": {"bos": "<|endoftext|>", "eos": "<|endoftext|>"},
     "Qwen2Tokenizer": {"pad": "<|endoftext|>", "eos": "<|endoftext|>"},
     "LlamaTokenizer": _LLAMA,
@@ -34,7 +36,13 @@ _DEFAULTS = {
 }
 _SEGMENTS = ("BertTokenizer", "DistilBertTokenizer")  # those whose pairs have two
 _CLASSES = {name.removesuffix("Tokenizer").lower(): name for name in _DEFAULTS}
-_CLASSES["mistral"] = "LlamaTokenizer"
+_CLASSES |= {"mistral": "LlamaTokenizer", "xlm-roberta": "XLMRobertaTokenizer"}
+# By `tokenizer_class`: what fairseq puts before the pieces of a SentencePiece model, and the first
+# of these.
+_FAIRSEQ = {
+    "XLMRobertaTokenizer": (["<s>", "<pad>", "</s>", "<unk>"], 3),
+    "CamembertTokenizer": (["<s>NOTUSED", "<pad>", "</s>NOTUSED", "<unk>", "<unk>NOTUSED"], 1),
+}
 _SETTINGS = ("special_tokens_map.json", "tokenizer_config.json", "added_tokens.json")
 _SPACES = "a  b\n\n\tc \n"
 # Qwen2's way to cut text before its bytes are merged: contractions, words, single digits, the rest.
@@ -261,7 +269,7 @@ class _SentencePiece(Published):
     _is_beginning = staticmethod(SentencePiece._is_beginning)
 
     def _load(self, folder):
-        self._model = self._decoder = _processor(folder / "tokenizer.model")
+        self._model = self._decoder = _processor(folder / self.names[0])
         ids = {self._model.id_to_piece(i): i for i in range(self._model.get_piece_size())}
         return ids | {token["content"]: i for i, token in self._added.items()}
 
@@ -271,6 +279,34 @@ class _SentencePiece(Published):
     def _text(self, ids):
         # By pieces and not by ids: pieces that the model does not have stay as they are.
         return self._decoder.decode_pieces([self.vocabulary[i] for i in ids])
+
+
+class _Fairseq(_SentencePiece):
+    """Of `sentencepiece.bpe.model`, whose ids fairseq moved behind special tokens of its own."""
+
+    names = ("sentencepiece.bpe.model",)
+    default_class = "XLMRobertaTokenizer"
+
+    def _load(self, folder):
+        if self._class not in _FAIRSEQ:
+            raise TextError(
+                f"{folder / self.names[0]}: expected it to be of a {' or '.join(_FAIRSEQ)}. "
+                f"Received: {self._class}"
+            )
+        pieces = list(super()._load(folder))[: self._model.get_piece_size()]
+        first, skipped = _FAIRSEQ[self._class]
+        self._shift = len(first) - skipped
+        self._unknown = first.index("<unk>")
+        tokens = [*first, *pieces[skipped:], "<mask>"]
+        ids = {token: i for i, token in enumerate(tokens)}
+        return ids | {token["content"]: i for i, token in self._added.items()}
+
+    def _encode(self, lines):
+        unknown = self._model.unk_id()
+        return [
+            [self._unknown if i == unknown else i + self._shift for i in row]
+            for row in super()._encode(lines)
+        ]
 
 
 class _Marian(_SentencePiece):
@@ -318,6 +354,7 @@ class _Marian(_SentencePiece):
 _READERS = {
     "tokenizer.json": _Json,
     "source.spm": _Marian,
+    "sentencepiece.bpe.model": _Fairseq,
     "tokenizer.model": _SentencePiece,
     "merges.txt": _ByteLevel,
     "vocab.txt": _WordPiece,
@@ -328,7 +365,8 @@ def load_published(folder):
     """Loads the tokenizer of a published checkpoint.
 
     Reads, in this order: `tokenizer.json`; `source.spm`, `target.spm` and `vocab.json` (Marian);
-    `tokenizer.model` (SentencePiece); `vocab.json` and `merges.txt` (byte-level BPE); `vocab.txt`
+    `sentencepiece.bpe.model` (XLM-RoBERTa and CamemBERT, with fairseq's ids); `tokenizer.model`
+    (SentencePiece); `vocab.json` and `merges.txt` (byte-level BPE); `vocab.txt`
     (WordPiece). Settings and special tokens come from `tokenizer_config.json`,
     `special_tokens_map.json` and `added_tokens.json`. Where these do not say, the family, which
     `tokenizer_class` or else `model_type` in `config.json` names, has its usual ones.

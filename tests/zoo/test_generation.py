@@ -363,12 +363,17 @@ def generated(transformers, model, rows, folder, settings):
 
     Saves it with the settings; sources are padded on the right, prompts on the left.
     """
-    import torch
-
     own = model.generation_config.to_dict()
     own = {name: own[name] for name in own if name.endswith("token_id") and own[name] is not None}
     model.generation_config = transformers.GenerationConfig(**{**own, **settings})
     model.save_pretrained(folder)
+    return generate(model, rows)
+
+
+def generate(model, rows):
+    """As `generated`, of a model with settings."""
+    import torch
+
     length = max(map(len, rows))
     seq2seq = model.config.is_encoder_decoder
     ids = np.full((len(rows), length), PAD)
@@ -433,6 +438,27 @@ def test_greedy_search_equals_transformers(transformers, tmp_path, name):
     found, _ = new_tokens(kt.zoo.load_generator(tmp_path), rows)
     assert_same(found, expected)
     assert len(np.unique(expected)) > 7 and len(np.unique(expected, axis=0)) > 7
+
+
+@pytest.mark.parametrize("name", ["llama", "marian", "bart"])
+def test_a_folder_saved_again_generates_the_same(transformers, tmp_path, name):
+    settings = {
+        "llama": {"pad_token_id": PAD, **GREEDY["llama"]},
+        "marian": {"max_length": 12, "num_beams": 4, "bad_words_ids": [[PAD]]},
+        "bart": {"max_length": 12, **RULES, "early_stopping": True},
+    }[name]
+    rows = random_rows(8, 8)
+    expected, _ = generated(
+        transformers, reference(transformers, name), rows, tmp_path / "theirs", settings
+    )
+    model = kt.zoo.load(tmp_path / "theirs")
+    kt.zoo.save(tiny.reload(model, tmp_path), tmp_path / "ours")
+    found, _ = new_tokens(kt.zoo.load_generator(tmp_path / "ours"), rows)
+    assert_same(found, expected)
+    theirs = getattr(transformers, MODELS[name][0]).from_pretrained(tmp_path / "ours").eval()
+    assert_same(generate(theirs, rows)[0], expected)
+    paths = [tmp_path / folder / "generation_config.json" for folder in ("theirs", "ours")]
+    assert len({json.dumps(json.loads(path.read_text())) for path in paths}) == 1
 
 
 RULES = {

@@ -1,6 +1,7 @@
 """Published models say the same here as in transformers, and ours the same there."""
 
 import json
+import re
 
 import keras
 import numpy as np
@@ -198,7 +199,9 @@ def make(name, seed=0):
     with torch.no_grad():
         for weight, values in model.named_parameters():
             if not (name.startswith("marian") and "embed_positions" in weight):  # sinusoids
-                values.copy_(torch.randn_like(values) * 0.3)
+                # Heads of one or two classes would say nearly the same of all that there is.
+                is_head = re.match(r"(classifier|qa_outputs)(\.out_proj)?\.weight", weight)
+                values.copy_(torch.randn_like(values) * (20 if is_head else 0.3))
         for weight, values in model.named_buffers():
             if weight == "final_logits_bias":
                 values.copy_(torch.randn_like(values))
@@ -268,7 +271,7 @@ def assert_same(theirs, ours, tolerance=1e-4):
     inputs, real = make_inputs(theirs)
     for one, other in zip(say_theirs(theirs, inputs), say_ours(ours, inputs), strict=True):
         one, other = (x[real] if x.shape[:2] == real.shape else x for x in (one, other))
-        assert one.std() > 2e-3
+        assert one.std() > 0.05
         np.testing.assert_allclose(other, one, rtol=0, atol=tolerance)
 
 
