@@ -125,7 +125,7 @@ def sequence_classifier(config, num_classes, pooling="first"):
     >>> kt.models.sequence_classifier(config, num_classes=3, pooling="mean").output_shape
     (None, 3)
     """
-    require(num_classes > 0, "num_classes to be at least 1", num_classes=num_classes)
+    require(num_classes > 0, "num_classes to be positive", num_classes=num_classes)
     require(pooling in POOLINGS, f"pooling to be one of {POOLINGS}", pooling=pooling)
     inputs = encoder_inputs(config)
     if pooling == "mean":

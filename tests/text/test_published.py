@@ -240,7 +240,10 @@ def test_the_target_model_and_unknown_pieces(tmp_path):
 
 
 def test_a_folder_without_a_tokenizer(tmp_path):
-    names = "tokenizer.json, source.spm, tokenizer.model, merges.txt, vocab.txt, found none"
+    names = (
+        "tokenizer.json, source.spm, sentencepiece.bpe.model, tokenizer.model, merges.txt, "
+        "vocab.txt, found none"
+    )
     with pytest.raises(TextError, match=names):
         load_published(tmp_path)
 

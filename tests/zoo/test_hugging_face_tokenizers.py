@@ -14,7 +14,12 @@ transformers = pytest.importorskip("transformers", reason="needs the extra `pari
 import sentencepiece  # noqa: E402
 import tokenizers  # noqa: E402
 
-from keras_transformer.text import KINDS, load_vocabulary, train_tokenizer  # noqa: E402
+from keras_transformer.text import (  # noqa: E402
+    KINDS,
+    TextError,
+    load_vocabulary,
+    train_tokenizer,
+)
 from keras_transformer.zoo.tokenizers import load_tokenizer, save_tokenizer  # noqa: E402
 
 transformers.logging.set_verbosity_error()
