@@ -192,7 +192,7 @@ def test_padding_of_a_classifier_changes_nothing(pooling):
 
 def test_bad_arguments_of_a_classifier():
     for count in (0, -1):
-        with pytest.raises(ValueError, match=rf"to be at least 1\. Received: num_classes={count}"):
+        with pytest.raises(ValueError, match=rf"to be positive\. Received: num_classes={count}"):
             kt.models.sequence_classifier(tiny.config(), count)
     with pytest.raises(ValueError, match=r"pooling to be one of .*pooling='max'"):
         kt.models.sequence_classifier(tiny.config(), 2, pooling="max")
