@@ -1,7 +1,7 @@
 """Byte-level BPE, as GPT-2 has it."""
 
 from keras_transformer.text.corpus import TextError
-from keras_transformer.text.tokenizer import Tokenizer, cased, too_large
+from keras_transformer.text.tokenizer import Tokenizer, cased, in_parts, too_large
 
 # How GPT-2 writes the bytes that are white space: tab to carriage return, and space.
 _WHITE_SPACE = tuple("ĉĊċČčĠ")
@@ -33,7 +33,7 @@ class BytePair(Tokenizer):
         return token.startswith(_WHITE_SPACE)
 
     @classmethod
-    def _train(cls, kind, lines, vocabulary_size, lowercase, special_tokens):
+    def _train(cls, kind, lines, vocabulary_size, lowercase, special_tokens, shrink):
         import tokenizers
 
         byte_level = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -53,8 +53,8 @@ class BytePair(Tokenizer):
             initial_alphabet=alphabet,
             show_progress=False,
         )
-        model.train_from_iterator((cased(line, lowercase) for line in lines), trainer)
-        if model.get_vocab_size() < vocabulary_size:
+        model.train_from_iterator((cased(line, lowercase) for line in in_parts(lines)), trainer)
+        if model.get_vocab_size() < vocabulary_size and not shrink:
             raise too_large(model.get_vocab_size(), vocabulary_size)
         return cls(kind, lowercase, model.to_str().encode(), len(special_tokens) > 4)
 

@@ -1,12 +1,15 @@
 """What all tokenizers share: special ids, `encode`, `decode` and `save`."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 
 from keras_transformer.text.corpus import TextError, read_lines
 from keras_transformer.text.frame import Frame
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Tokenizer:
@@ -80,8 +83,17 @@ class Tokenizer:
 
         Returns:
             A list of int32 arrays, one a line.
+
+        Raises:
+            TextError: A line with half of a surrogate pair, which is no text, for kinds whose
+                library cannot read it.
         """
-        return [np.array(ids, "int32") for ids in self._encode(list(lines))]
+        lines = list(lines)
+        try:
+            return [np.array(ids, "int32") for ids in self._encode(lines)]
+        except (TypeError, UnicodeError):  # the libraries do not agree on what to raise
+            check_surrogates(lines)
+            raise
 
     def encode_target(self, lines):
         """As `encode`, for texts to `decode` to: some checkpoints have a model for each language.
@@ -232,18 +244,43 @@ def cased(line, lowercase):
     return line.lower() if lowercase else line
 
 
-def most_frequent(counts, vocabulary_size, special_tokens):
+def check_surrogates(lines):
+    """Refuses halves of surrogate pairs: UTF-8 cannot write them."""
+    for number, line in enumerate(lines, 1):
+        if found := _SURROGATE.search(line):
+            raise TextError(
+                f"Expected text. Received: {found[0]!r} in line {number:,}, half of a surrogate "
+                "pair, which is no character"
+            )
+
+
+def in_parts(lines, most=1000):
+    """Yields the lines, long ones in parts that begin with white space if their words allow it.
+
+    The trainers of vocabularies leave long lines out, or take time that grows with the square of a
+    word's length.
+
+    >>> list(in_parts(["a cat", "two dogs"], most=6))
+    ['a cat', 'two', ' dogs']
+    """
+    parts = re.compile(rf"(?s).{{0,{most - 1}}}\S(?!\S)|.{{1,{most}}}")
+    for line in lines:
+        yield from parts.findall(line) if len(line) > most else [line]
+
+
+def most_frequent(counts, vocabulary_size, special_tokens, shrink):
     """The tokens of a Counter, all of them or as many as fit beside the special ones."""
     most = len(counts) + len(special_tokens)
     if vocabulary_size is None:
         vocabulary_size = most
-    if vocabulary_size > most:
+    if vocabulary_size > most and not shrink:
         raise too_large(most, vocabulary_size)
     # most_common keeps the order of first appearance among equals
     return [token for token, _ in counts.most_common(vocabulary_size - len(special_tokens))]
 
 
-def too_large(most, vocabulary_size):
+def too_large(most, vocabulary_size, room=""):
     return TextError(
-        f"Expected vocabulary_size at most {most:,} for this text. Received: {vocabulary_size=}"
+        f"Expected vocabulary_size at most {most:,} for this text{room}. "
+        f"Received: {vocabulary_size=}"
     )

@@ -1,10 +1,10 @@
 """Tokenizers: text to ids and back. All kinds share one interface.
 
-`train_tokenizer`, `load_tokenizer` and `load_vocabulary` choose the class. SentencePiece and
-WordPiece are KerasHub's, trained by its own functions, and byte-level BPE is Hugging Face's.
+`train_tokenizer`, `load_tokenizer` and `load_vocabulary` choose the class. WordPiece is KerasHub's,
+trained by its own function, byte-level BPE is Hugging Face's and SentencePiece is Google's: through
+KerasHub it knows no bytes, always normalises, and dies of a NUL.
 `Whitespace` is for text that was split into subwords before.
-Training is deterministic: the same lines give the same tokenizer. (SentencePiece leaves lines of
-more than 4,192 bytes out of its training, not out of `encode`.)
+Training is deterministic: the same lines give the same tokenizer.
 """
 
 import difflib
@@ -16,6 +16,7 @@ from keras_transformer.text.character import Character
 from keras_transformer.text.corpus import TextError, read_lines
 from keras_transformer.text.published import Published, load_published
 from keras_transformer.text.sentence_piece import SentencePiece
+from keras_transformer.text.tokenizer import check_surrogates
 from keras_transformer.text.whitespace import Whitespace
 from keras_transformer.text.word_piece import Bert, WordPiece
 
@@ -30,7 +31,7 @@ KINDS = {
 }
 
 
-def train_tokenizer(kind, lines, vocabulary_size=None, lowercase=False, mask=False):
+def train_tokenizer(kind, lines, vocabulary_size=None, lowercase=False, mask=False, shrink=False):
     """Learns a vocabulary from text.
 
     Args:
@@ -45,6 +46,8 @@ def train_tokenizer(kind, lines, vocabulary_size=None, lowercase=False, mask=Fal
             the text. With a number they keep the most frequent.
         lowercase: Lower-case all text, here and in `encode`. Default `False`.
         mask: Whether there is a fifth special token, for masked language models. Default `False`.
+        shrink: Whether the vocabulary may be as small as the text makes it, where the text has less
+            than `vocabulary_size` tokens. Default `False`: that is an error.
 
     Returns:
         A `Tokenizer`.
@@ -83,7 +86,8 @@ def train_tokenizer(kind, lines, vocabulary_size=None, lowercase=False, mask=Fal
     lines = list(lines)
     if not any(line.strip() for line in lines):
         raise TextError("Expected text to learn a vocabulary from. Received: no line with text")
-    return KINDS[kind]._train(kind, lines, vocabulary_size, lowercase, special_tokens)
+    check_surrogates(lines)
+    return KINDS[kind]._train(kind, lines, vocabulary_size, lowercase, special_tokens, shrink)
 
 
 def load_vocabulary(path):

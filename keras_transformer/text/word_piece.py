@@ -28,7 +28,7 @@ class WordPiece(Tokenizer):
         return not token.startswith("##")
 
     @classmethod
-    def _train(cls, kind, lines, vocabulary_size, lowercase, special_tokens):
+    def _train(cls, kind, lines, vocabulary_size, lowercase, special_tokens, shrink):
         import keras_hub
         import tensorflow as tf
 
@@ -38,7 +38,8 @@ class WordPiece(Tokenizer):
             lowercase=lowercase,
             reserved_tokens=list(special_tokens),
         )
-        if len(tokens) < 0.95 * vocabulary_size:  # the trainer itself is content with 95 %
+        enough = 0.95 * vocabulary_size  # the trainer itself is content with it
+        if len(tokens) < enough and not shrink:
             raise too_large(len(tokens), vocabulary_size)
         return cls(kind, lowercase, tokens, len(special_tokens) > 4)
 
