@@ -68,7 +68,7 @@ def training_settings():
     add("--valid-text", nargs="+", help="validation text; without it some is held out")
     add("--documents", action="store_true", help="every line is a text of its own")
     add("--tokenizer", default="bpe", help=f"one of {', '.join(TOKENIZERS)}")
-    add("--vocabulary-size", type=int, help="tokens (default 8000; all characters)")
+    add("--vocabulary-size", type=int, help="tokens (default 8000 at most; all characters)")
     add("--lowercase", action="store_true", help="lower-case all text")
     # Batches.
     add("--batch-size", type=int, default=16, help="rows a batch")
@@ -141,9 +141,10 @@ def make_tokenizer(settings, text):
         return kt.text.load_tokenizer(recipe.run_folder(settings.name))
     if settings.from_zoo:
         return fine_tuning.zoo_tokenizer(settings, "end")
-    size = recipe.vocabulary_size(settings)
     lines = text.splitlines(keepends=True)
-    return kt.text.train_tokenizer(settings.tokenizer, lines, size, settings.lowercase)
+    return kt.text.train_tokenizer(
+        settings.tokenizer, lines, settings.vocabulary_size, settings.lowercase
+    )
 
 
 def lines(text):
@@ -267,6 +268,8 @@ def train(settings):
     recipe.prepare(settings)
     text, valid_text = read_text(settings)
     tokenizer = make_tokenizer(settings, text)
+    parts = {"train": lines(text), "valid": lines(valid_text)}
+    unknown = recipe.check_unknown(settings, tokenizer, parts)
     batches = make_batches(settings, tokenizer, text)
     valid_batches = make_batches(settings, tokenizer, valid_text, shuffle=False)
     config = make_config(settings, tokenizer)
@@ -277,7 +280,7 @@ def train(settings):
     print(f"train: {batches.describe()}\nvalid: {valid_batches.describe()}")
     peak = kt.training.matmul_peak(model.compute_dtype)
     print(f"matmul peak: {peak / 1e9:,.0f} GFLOP/s in {model.compute_dtype}")
-    print(f"vocabulary: {tokenizer.vocabulary_size:,} tokens\nrun: {run.folder}")
+    print(f"vocabulary: {tokenizer.vocabulary_size:,} tokens\n{unknown}\nrun: {run.folder}")
     print(f"logs: tensorboard --logdir {log_dir}", flush=True)
 
     checkpoint = kt.training.Checkpoint(run, keep=1)

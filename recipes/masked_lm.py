@@ -58,7 +58,11 @@ def training_settings():
     add("--valid-text", nargs="+", help="validation text; without it 1,000 lines are held out")
     add("--tokenizer", default="wordpiece", help=f"one of {', '.join(kt.text.KINDS)}")
     add("--vocabulary", help="instead of training a tokenizer: a published BERT's vocab.txt")
-    add("--vocabulary-size", type=int, help="tokens of a tokenizer that is trained (default 8000)")
+    add(
+        "--vocabulary-size",
+        type=int,
+        help="tokens of a tokenizer that is trained (default 8000 at most)",
+    )
     add("--lowercase", action="store_true", help="lower-case all text")
     # Batches.
     add("--batch-size", type=int, default=32, help="rows an update")
@@ -116,8 +120,9 @@ def make_tokenizer(settings, lines):
         return fine_tuning.zoo_tokenizer(settings, "start", "end", "pad", "mask")
     if settings.vocabulary:
         return kt.text.load_vocabulary(settings.vocabulary)
-    size = recipe.vocabulary_size(settings)
-    return kt.text.train_tokenizer(settings.tokenizer, lines, size, settings.lowercase, mask=True)
+    return kt.text.train_tokenizer(
+        settings.tokenizer, lines, settings.vocabulary_size, settings.lowercase, mask=True
+    )
 
 
 # ------------------------------------------------------------------------------------------------
@@ -197,6 +202,7 @@ def train(settings):
     recipe.prepare(settings)
     lines, valid_lines = read_text(settings)
     tokenizer = make_tokenizer(settings, lines)
+    unknown = recipe.check_unknown(settings, tokenizer, {"train": lines, "valid": valid_lines})
     config = make_config(settings, tokenizer)
     batches = make_batches(settings, tokenizer, config, lines)
     valid_batches = make_batches(settings, tokenizer, config, valid_lines, shuffle=False)
@@ -207,7 +213,7 @@ def train(settings):
     print(f"train: {batches.describe()}\nvalid: {valid_batches.describe()}")
     speed = input_speed(batches)
     print(f"input alone: {speed:,.0f} tokens a second")
-    print(f"vocabulary: {tokenizer.vocabulary_size:,} tokens\nrun: {run.folder}")
+    print(f"vocabulary: {tokenizer.vocabulary_size:,} tokens\n{unknown}\nrun: {run.folder}")
     print(f"logs: tensorboard --logdir {log_dir}", flush=True)
 
     checkpoint = kt.training.Checkpoint(run, keep=1)

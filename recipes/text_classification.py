@@ -59,9 +59,14 @@ def training_settings():
     add("--test", help="the same; without it another tenth is held out")
     add("--text-column", help="the text's column, its position from 1 or its name in line 1")
     add("--label-column", help="the label's column, the same (default: 1 and 2)")
+    add("--header", action="store_true", help="line 1 names the columns; named ones imply it")
     add("--tokenizer", help=f"one of {', '.join(kt.text.KINDS)} (default wordpiece)")
     add("--vocabulary", help="instead of training a tokenizer: a published BERT's vocab.txt")
-    add("--vocabulary-size", type=int, help="tokens of a tokenizer that is trained (default 8000)")
+    add(
+        "--vocabulary-size",
+        type=int,
+        help="tokens of a tokenizer that is trained (default 8000 at most)",
+    )
     add("--lowercase", action="store_true", help="lower-case all text")
     # Batches.
     add("--batch-size", type=int, default=32, help="texts an update")
@@ -113,12 +118,13 @@ def read_text(settings):
         train, valid, test = [tuple(map(list, zip(*part, strict=True))) for part in parts]
         return train, valid, test, sorted(set(train[1]))
     columns = settings.text_column, settings.label_column
-    train = kt.text.read_table(settings.train, *columns)
+    header = settings.header
+    train = kt.text.read_table(settings.train, *columns, header=header)
     classes = sorted(set(train[1]))
     if len(classes) < 2:
         raise ValueError(f"{settings.train}: expected at least two labels, found {classes[0]!r}")
     valid, test = [
-        path and kt.text.read_table(path, *columns, classes=classes)
+        path and kt.text.read_table(path, *columns, classes=classes, header=header)
         for path in (settings.valid, settings.test)
     ]
     if valid is None:
@@ -169,8 +175,8 @@ def make_tokenizer(settings, texts):
         return fine_tuning.zoo_tokenizer(settings, "start", "end", "pad")
     if settings.vocabulary:
         return kt.text.load_vocabulary(settings.vocabulary)
-    kind, size = settings.tokenizer or "wordpiece", recipe.vocabulary_size(settings)
-    return kt.text.train_tokenizer(kind, texts, size, settings.lowercase)
+    kind = settings.tokenizer or "wordpiece"
+    return kt.text.train_tokenizer(kind, texts, settings.vocabulary_size, settings.lowercase)
 
 
 # ------------------------------------------------------------------------------------------------
@@ -266,6 +272,8 @@ def train(settings):
     recipe.prepare(settings)
     text, valid_text, test_text, classes = read_text(settings)
     tokenizer = make_tokenizer(settings, text[0])
+    parts = {"train": text[0], "valid": valid_text[0], "test": test_text[0]}
+    unknown = recipe.check_unknown(settings, tokenizer, parts)
     config = make_config(settings, tokenizer)
     batches = make_batches(settings, tokenizer, config, classes, text)
     valid_batches, test_batches = [
@@ -280,7 +288,7 @@ def train(settings):
     for name, part in (("train", batches), ("valid", valid_batches), ("test", test_batches)):
         print(f"{name}: {part.describe()}")
     print(f"classes: {', '.join(classes)}")
-    print(f"vocabulary: {tokenizer.vocabulary_size:,} tokens\nrun: {run.folder}")
+    print(f"vocabulary: {tokenizer.vocabulary_size:,} tokens\n{unknown}\nrun: {run.folder}")
     print(f"logs: tensorboard --logdir {log_dir}", flush=True)
 
     checkpoint = kt.training.Checkpoint(run, keep=1)

@@ -63,7 +63,11 @@ def training_settings():
     add("--test-source", help="test sentences; without them 1,000 more pairs are held out")
     add("--test-target", help="their translations")
     add("--tokenizer", default="sentencepiece", help=f"one of {', '.join(kt.text.KINDS)}")
-    add("--vocabulary-size", type=int, help="tokens of both languages together (default 8000)")
+    add(
+        "--vocabulary-size",
+        type=int,
+        help="tokens of both languages together (default 8000 at most)",
+    )
     # Batches.
     add("--batch-tokens", type=int, default=4096, help="target tokens an update, padding included")
     add(
@@ -220,6 +224,9 @@ def train(settings):
     recipe.prepare(settings)
     train_text, valid_text, test_text = read_text(settings)
     tokenizer = make_tokenizer(settings, train_text)
+    texts = {"train": train_text, "valid": valid_text, "test": test_text}
+    sources, targets = ({name: text[i] for name, text in texts.items()} for i in (0, 1))
+    unknown = recipe.check_unknown(settings, tokenizer, sources, targets)
     batches = make_batches(settings, tokenizer, train_text)
     valid_batches = make_batches(settings, tokenizer, valid_text, shuffle=False)
     config = make_config(settings, tokenizer)
@@ -228,7 +235,7 @@ def train(settings):
     run, log_dir = recipe.open_run(settings, tokenizer, config)
     model.summary()
     print(f"train: {batches.describe()}\nvalid: {valid_batches.describe()}")
-    print(f"vocabulary: {tokenizer.vocabulary_size:,} tokens\nrun: {run.folder}")
+    print(f"vocabulary: {tokenizer.vocabulary_size:,} tokens\n{unknown}\nrun: {run.folder}")
     print(f"logs: tensorboard --logdir {log_dir}", flush=True)
 
     checkpoint = kt.training.Checkpoint(run, keep=settings.average)
@@ -276,8 +283,7 @@ def make_tokenizer(settings, text):
         return kt.text.load_tokenizer(recipe.run_folder(settings.name))
     if settings.from_zoo:
         return fine_tuning.zoo_tokenizer(settings, "start", "end", "pad")
-    size = recipe.vocabulary_size(settings)
-    return kt.text.train_tokenizer(settings.tokenizer, text[0] + text[1], size)
+    return kt.text.train_tokenizer(settings.tokenizer, text[0] + text[1], settings.vocabulary_size)
 
 
 # ------------------------------------------------------------------------------------------------

@@ -104,6 +104,10 @@ class Masker:
         token_ids[rows[used], positions[used]] = masked[used]
         return token_ids, positions, np.where(used, truth, np.int32(self.pad_id))
 
+    def can_choose(self, token_ids):
+        """Which tokens may be hidden: `token_ids (B, T) -> (B, T)` bool."""
+        return ~self._special[token_ids]
+
     def _choose(self, rng, token_ids, word_starts):
         """Positions `(B, P)`, -1 where unused.
 
@@ -111,7 +115,7 @@ class Masker:
         last one is taken with the probability that makes the share right on average.
         """
         batch, length = token_ids.shape
-        ordinary = ~self._special[token_ids]  # (B, T)
+        ordinary = self.can_choose(token_ids)  # (B, T)
         key = rng.random((batch, length))
         if word_starts is not None:  # all tokens of a word have the key of its first one
             first = np.maximum.accumulate(np.where(word_starts, np.arange(length), 0), axis=1)
@@ -169,7 +173,8 @@ class MaskedBatches(EpochBatches):
 
     Raises:
         ValueError: `row_length` has no room for text, the tokenizer has no mask token, there is no
-            line with tokens, or, with `next_sentence`, no two lines that follow each other or no
+            line with tokens that are neither special nor unknown, or, with `next_sentence`, no two
+            lines that follow each other or no
             second document.
 
     Example:
@@ -234,6 +239,11 @@ class MaskedBatches(EpochBatches):
             self._packed = self._table([[lines[n][i : i + room] for n, i in row] for row in packed])
         self.num_batches = -(-self.num_rows // batch_size)
         token_ids = self._rows(0)[0]
+        if not self.mask.can_choose(token_ids).any():
+            raise ValueError(
+                "Expected lines with tokens to guess, neither special nor unknown. "
+                f"Received: {self.num_lines:,} lines without"
+            )
         self.tokens = int((token_ids != tokenizer.pad_id).sum())
         self.padding_fraction = 1 - self.tokens / (self.num_batches * batch_size * row_length)
 

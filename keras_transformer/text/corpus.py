@@ -1,9 +1,33 @@
-"""Readers of text corpora, plain or gzipped. A bad line is named by file, number and reason."""
+"""Readers of text corpora, plain or compressed. A bad line is named by file, number and reason."""
 
+import bz2
 import csv
 import gzip
+import lzma
+import re
+import sys
+import warnings
 import zlib
 from pathlib import Path
+
+# By how a file begins.
+_DECOMPRESS = {
+    rb"\x1f\x8b": gzip.decompress,
+    rb"BZh[1-9](1AY&SY|\x17rE8P\x90)": bz2.decompress,
+    rb"\xfd7zXZ\x00": lzma.decompress,
+}
+_FOREIGN = {
+    rb"PK(\x03\x04|\x05\x06)": "a zip archive",
+    rb"7z\xbc\xaf\x27\x1c": "a 7-Zip archive",
+    rb"Rar!\x1a\x07": "a RAR archive",
+    rb"\x28\xb5\x2f\xfd": "compressed by Zstandard",
+    rb"\x04\x22\x4d\x18": "compressed by LZ4",
+    rb"\x1f\x9d": "compressed by compress",
+    rb"LZIP": "compressed by lzip",
+    rb"%PDF-": "a PDF document",
+    rb"\xff\xfe\x00\x00|\x00\x00\xfe\xff": "UTF-32 text",
+    rb"\xff\xfe|\xfe\xff": "UTF-16 text",
+}
 
 
 class TextError(ValueError):
@@ -11,19 +35,20 @@ class TextError(ValueError):
 
 
 def read_lines(path):
-    r"""Reads a UTF-8 text file, plain or gzipped, into its lines.
+    r"""Reads a UTF-8 text file, plain or compressed, into its lines.
 
     Only a newline (`"\n"` or `"\r\n"`) ends a line. Characters that `str.splitlines` also splits
     at, such as U+2028, occur inside real sentences and would put two parallel files out of step.
 
     Args:
-        path: The file. Gzip is recognised by its first bytes, whatever the name.
+        path: The file. Gzip, bzip2 and xz are recognised by their first bytes, whatever the name.
 
     Returns:
         A list of str: the lines in order, empty ones included, without their newlines.
 
     Raises:
-        TextError: The file is missing, empty or damaged, or a line is not UTF-8.
+        TextError: The file is missing, empty, damaged or of another format, which is named where
+            its first bytes tell, or a line is not UTF-8.
 
     Example:
 
@@ -35,17 +60,34 @@ def read_lines(path):
     """
     try:
         data = Path(path).read_bytes()
-        if data.startswith(b"\x1f\x8b"):
-            data = gzip.decompress(data)
+        for beginning, decompress in _DECOMPRESS.items():
+            if re.match(beginning, data):
+                data = decompress(data)
+                break
     except FileNotFoundError:
         raise TextError(f"{path}: no such file") from None
-    except (OSError, EOFError, zlib.error) as error:
+    except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
         raise TextError(f"{path}: cannot be read ({error})") from None
+    if foreign := _foreign(data):
+        raise TextError(
+            f"{path}: expected UTF-8 text, plain or in gzip, bzip2 or xz, found {foreign}"
+        )
     data = data.removeprefix(b"\xef\xbb\xbf")  # a byte order mark is not part of the first word
     if not data:
         raise TextError(f"{path}: the file is empty")
     lines = data.removesuffix(b"\n").split(b"\n")
     return [_decode(line.removesuffix(b"\r"), path, n) for n, line in enumerate(lines, 1)]
+
+
+def _foreign(data):
+    """What a file is that is no UTF-8 text, as far as its first bytes tell, or None."""
+    for beginning, name in _FOREIGN.items():
+        if re.match(beginning, data):
+            return name
+    # Without a mark: Latin letters in two bytes, one of which is 0.
+    zeros = [data[start:2000:2].count(0) for start in (0, 1)]
+    if min(zeros) == 0 and max(zeros) > max(1, len(data[:2000]) // 4):
+        return "UTF-16 text"
 
 
 def read_parallel(source_path, target_path):
@@ -108,24 +150,29 @@ def read_pairs(path):
     return [row[0] for row in rows], [row[1] for row in rows]
 
 
-def read_table(path, text_column=None, label_column=None, classes=None):
+def read_table(path, text_column=None, label_column=None, classes=None, header=False):
     """Reads a table of texts and their labels.
 
-    A file named `.csv` or `.csv.gz` has commas between its columns, and quotes around fields with
-    commas, quotes or line ends (which become spaces); any other has tabs, and quotes are text.
+    A file named `.csv`, or so before `.gz`, `.bz2` or `.xz`, has commas between its columns, and
+    quotes around fields with commas, quotes or line ends (which become spaces); any other has tabs,
+    and quotes are text. All lines have as many columns as the first.
 
     Args:
         path: The file, as for `read_lines`.
         text_column: Name of a column in the first line, or its position from 1. Default: 1.
-        label_column: The same. Default: 2. Only a name makes the first line a header.
+        label_column: The same, another column. Default: 2. A name makes the first line a header.
         classes: The labels that may occur. Default `None`: any.
+        header: Whether the first line is a header where columns have no names, too. Default
+            `False`; a first line that looks like one, for its label is no other line's, is read as
+            text with a warning.
 
     Returns:
         Two lists of str of one length: texts and labels.
 
     Raises:
-        TextError: As `read_lines`; a column that is not there, a row that ends before it, an
-            empty text or label, a label that is not among `classes`, or quotes that do not match.
+        TextError: As `read_lines`; a column that is not there or asked for twice, a row of more or
+            fewer columns than the first, an empty text or label, a label that is not among
+            `classes`, or quotes that do not match.
 
     Example:
 
@@ -144,15 +191,25 @@ def read_table(path, text_column=None, label_column=None, classes=None):
         for default, column in enumerate((text_column, label_column), 1)
     ]
     columns = [int(c) if str(c).isdecimal() else c for c in columns]
-    if not all(isinstance(column, int) for column in columns):
-        columns = _find_columns(path, next(rows)[1], columns)
+    named = not all(isinstance(column, int) for column in columns)
+    width = None
+    if named or header:
+        names = next(rows)[1]
+        columns, width = _find_columns(path, names, columns), len(names)
     if min(columns) < 1:
         raise TextError(f"{path}: expected the position of a column from 1, found {min(columns)}")
+    if columns[0] == columns[1]:
+        raise TextError(
+            f"{path}: expected text and label in two columns, found both in column {columns[0]}"
+        )
     texts, labels = [], []
     for number, row in rows:
         where = f"{path}, line {number}"
         if len(row) < max(columns):
             raise TextError(f"{where}: expected at least {max(columns)} columns, found {len(row)}")
+        width = width or len(row)
+        if len(row) != width:
+            raise TextError(f"{where}: expected {width} columns as in line 1, found {len(row)}")
         text, label = (row[column - 1].strip() for column in columns)
         for what, field, column in zip(("text", "label"), (text, label), columns, strict=True):
             if not field:
@@ -165,11 +222,26 @@ def read_table(path, text_column=None, label_column=None, classes=None):
         labels.append(label)
     if not texts:
         raise TextError(f"{path}: expected texts with labels after the header, found none")
+    if not (named or header) and _looks_like_header(labels):
+        warnings.warn(
+            f"{path}, line 1: the label {labels[0]!r} is no other line's. If this is a header, "
+            "header=True (in the recipe: --header) leaves it out",
+            stacklevel=2,
+        )
     return texts, labels
 
 
+def _looks_like_header(labels):
+    """Whether the first label is alone among others that are not, and is no number."""
+    try:
+        float(labels[0])
+    except ValueError:
+        return labels.count(labels[0]) == 1 < len(labels)
+    return False
+
+
 def _is_csv(path):
-    return str(path).lower().removesuffix(".gz").endswith(".csv")
+    return re.search(r"\.csv(\.gz|\.bz2|\.xz)?$", str(path).lower()) is not None
 
 
 def _tab_rows(path):
@@ -178,17 +250,21 @@ def _tab_rows(path):
 
 
 def _csv_rows(path):
-    """Yields `(number of its first line, fields)`."""
+    """An iterator over `(number of its first line, fields)`."""
     reader = csv.reader((line + "\n" for line in read_lines(path)), strict=True)
-    number = 1
+    rows, number = [], 1
+    limit = csv.field_size_limit(sys.maxsize)  # which is everybody's
     try:
         for row in reader:
-            yield number, [field.replace("\n", " ") for field in row]
+            rows.append((number, [field.replace("\n", " ") for field in row]))
             number = reader.line_num + 1
     except csv.Error as error:
         raise TextError(
             f"{path}, line {number}: expected comma-separated fields, found {error}"
         ) from None
+    finally:
+        csv.field_size_limit(limit)
+    return iter(rows)
 
 
 def _find_columns(path, header, columns):

@@ -31,7 +31,10 @@ KINDS = {
 }
 
 
-def train_tokenizer(kind, lines, vocabulary_size=None, lowercase=False, mask=False, shrink=False):
+DEFAULT_SIZE = 8000  # tokens of a vocabulary, where a text has as many
+
+
+def train_tokenizer(kind, lines, vocabulary_size=None, lowercase=False, mask=False):
     """Learns a vocabulary from text.
 
     Args:
@@ -42,12 +45,11 @@ def train_tokenizer(kind, lines, vocabulary_size=None, lowercase=False, mask=Fal
         lines: List of str. For one vocabulary of both languages, source and target lines. For the
             last two kinds with their newlines: an item may be a whole text.
         vocabulary_size: Number of ids, the four special tokens included. WordPiece may stop up to
-            5 % below it. Default `None`, for `"whitespace"` and `"character"` only: every token of
-            the text. With a number they keep the most frequent.
+            5 % below it. Default `None`: for `"whitespace"` and `"character"` every token of the
+            text, where a number keeps the most frequent; for the others 8,000, or what a small
+            text makes.
         lowercase: Lower-case all text, here and in `encode`. Default `False`.
         mask: Whether there is a fifth special token, for masked language models. Default `False`.
-        shrink: Whether the vocabulary may be as small as the text makes it, where the text has less
-            than `vocabulary_size` tokens. Default `False`: that is an error.
 
     Returns:
         A `Tokenizer`.
@@ -75,8 +77,9 @@ def train_tokenizer(kind, lines, vocabulary_size=None, lowercase=False, mask=Fal
         raise ValueError(
             f"Expected kind to be one of {', '.join(map(repr, KINDS))}{hint}. Received: {kind=}"
         )
-    if vocabulary_size is None and kind not in ("whitespace", "character"):
-        raise ValueError(f"Expected vocabulary_size for {kind=}. Received: vocabulary_size=None")
+    shrink = vocabulary_size is None
+    if shrink and kind not in ("whitespace", "character"):
+        vocabulary_size = DEFAULT_SIZE
     special_tokens = KINDS[kind].special_tokens[: 5 if mask else 4]
     if vocabulary_size is not None and vocabulary_size <= len(special_tokens):
         raise ValueError(

@@ -25,7 +25,10 @@ from keras_transformer.training.run import Run, RunError, check_recipe, read_jso
 from keras_transformer.training.schedules import LinearDecay
 
 # How far to go, and where from: what a resumed run may change.
-RUN_MODES = ("epochs", "max_updates", "resume", "overwrite", "settings", "name", "recipe")
+RUN_MODES = (
+    *("epochs", "max_updates", "resume", "overwrite", "settings", "name", "recipe"),
+    "max_unknown",  # which runs of before do not have
+)
 ARCHITECTURE = ("num_layers", "num_heads", "hidden_dim", "intermediate_dim", "dropout")
 # What a pretrained model brings, and no flag can change.
 PRETRAINED = (
@@ -57,6 +60,12 @@ def add_run_settings(add, epochs):
     add("--max-updates", type=int, help="stop after so many updates, also within an epoch")
     add("--precision", default="float32", choices=["float32", "mixed_bfloat16"], help="of compute")
     add("--seed", type=int, default=1, help="of the weights, dropout and order of the text")
+    add(
+        "--max-unknown",
+        type=float,
+        default=0.1,
+        help="largest share of tokens that the vocabulary may not know; 1 allows any",
+    )
     add("--name", help="the run's folders: runs/NAME and tensorboard_logs/NAME (default: the time)")
     add("--settings", help="settings.json of a run to repeat")
     add("--resume", action="store_true", help="go on with the run --name where it stopped")
@@ -113,15 +122,33 @@ def check_at_least_1(settings, *names):
     check_at_least(1, **{flag: value for flag, value in given.items() if value is not None})
 
 
+def check_unknown(settings, tokenizer, texts, targets=()):
+    """The share of unknown tokens in texts, to print; refuses one above `max_unknown`.
+
+    `texts`, and `targets` to decode to, are dictionaries of lists of lines. Of long ones the share
+    is that of 10,000 lines at equal distances.
+    """
+    shares = {}
+    every = [(name, texts[name], tokenizer.encode) for name in texts]
+    every += [(f"{name} targets", targets[name], tokenizer.encode_target) for name in targets]
+    for name, lines, encode in every:
+        ids = np.concatenate([*encode(lines[:: -(-len(lines) // 10_000) or 1]), np.zeros(0, int)])
+        unknown = (
+            [] if tokenizer.unknown_id is None else np.flatnonzero(ids == tokenizer.unknown_id)
+        )
+        shares[name] = len(unknown) / max(1, len(ids))
+    told = ", ".join(f"{name} {100 * share:.2f} %" for name, share in shares.items())
+    if max(shares.values()) > settings.max_unknown:
+        raise ValueError(
+            f"Expected at most {100 * settings.max_unknown:g} % of unknown tokens (--max-unknown), "
+            "for a model learns nothing of them: another --tokenizer or a larger vocabulary may "
+            f"know them. Received: {told}"
+        )
+    return f"unknown tokens: {told}"
+
+
 def flag_of(name):
     return f"--{name.replace('_', '-')}"
-
-
-def vocabulary_size(settings):
-    """What was asked for, else 8,000, or all that there are of words or characters."""
-    if settings.vocabulary_size is None and settings.tokenizer not in ("whitespace", "character"):
-        return 8000
-    return settings.vocabulary_size
 
 
 def add_optimizer_settings(add, peak_learning_rate, warmup_updates, weight_decay=0.01):

@@ -81,7 +81,9 @@ def check_recipe(path, settings, recipe):
 
 
 def _shown(settings, key):
-    return repr(settings[key]) if key in settings else "absent"
+    value = settings.get(key)
+    # What is off or not given is as in runs of before there was such a setting.
+    return "absent" if value is None or value is False else repr(value)
 
 
 class Run:

@@ -512,7 +512,7 @@ def test_lines_with_unknown_characters_are_named(there, monkeypatch, capsys, nam
         ("--text latin.txt", "latin.txt, line 2: not UTF-8"),
         ("--valid-text nowhere.txt", "nowhere.txt: no such file"),
         (
-            "--text few.txt --tokenizer character --vocabulary-size 8",
+            "--text few.txt --tokenizer character --vocabulary-size 8 --max-unknown 1",
             "Expected a stream of at least 25 tokens. Received: 7",
         ),
         ("--vocabulary-size 1000", "at most 270"),

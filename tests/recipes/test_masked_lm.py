@@ -53,6 +53,8 @@ def trained(tmp_path_factory):
     }
     for name, lines in files.items():
         (folder / name).write_text("".join(line + "\n" for line in lines))
+    words = ["".join(map(chr, 0x0E01 + np.arange(i, i + 12))) * 9 for i in range(30)]
+    (folder / "thai.txt").write_text("".join(word + "\n" for word in words))  # without spaces
     (folder / "latin.txt").write_bytes(b"a\n\xff\n")
     (folder / "empty.txt").touch()
     other = folder / "runs" / "other"
@@ -258,6 +260,8 @@ def test_next_sentence(there, monkeypatch, capsys):
         ("--batch-size 0", "batch_size"),
         ("--mask-rate 1.5", "rate=1.5"),
         ("--epochs 0", "total_steps"),
+        ("--text thai.txt", "at most 10 % of unknown tokens"),
+        ("--text thai.txt --max-unknown 1", "tokens to guess, neither special nor unknown"),
         ("--next-sentence", "--valid-text with --next-sentence"),
         ("--next-sentence --valid-text train.txt", "at least two lines with an empty line"),
         ("--name first", "--overwrite"),

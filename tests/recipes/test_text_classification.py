@@ -206,6 +206,7 @@ def write_bad_files():
     Path("empty").touch()
     Path("one").write_text("a\tgood\nb\tgood\n")
     Path("columns").write_text("a\tgood\nb\n")
+    Path("more").write_text("a\tgood\nb\tbad\tbad\n")
     Path("strange").write_text("w1\tfair\nw2\tgreat\n")
 
 
@@ -216,6 +217,10 @@ def write_bad_files():
         ("--train empty", "empty: the file is empty"),
         ("--train latin", "latin, line 2: not UTF-8"),
         ("--train columns", "columns, line 2: expected at least 2 columns"),
+        ("--train more", "more, line 2: expected 2 columns as in line 1, found 3"),
+        ("--label-column 1", "train: expected text and label in two columns"),
+        ("--header --train one", "one: expected at least two labels, found 'good'"),
+        ("--max-unknown -0.1", "at most -10 % of unknown tokens"),
         ("--train one", "one: expected at least two labels, found 'good'"),
         ("--test strange", "strange, line 2: expected one of the labels bad, fair, good, found 'g"),
         ("--valid strange", "strange, line 2: expected one of the labels bad, fair, good, found"),

@@ -1,6 +1,9 @@
 """Readers keep every line, and name what is wrong with a file in one sentence."""
 
+import bz2
 import gzip
+import lzma
+import warnings
 
 import pytest
 
@@ -31,10 +34,41 @@ def test_last_newline_is_optional_but_empty_lines_count(tmp_path):
     assert read_lines(write(tmp_path / "x", b"\n")) == [""]
 
 
-def test_gzip_is_known_by_its_bytes(tmp_path):
-    named_otherwise = write(tmp_path / "x.txt", gzip.compress("é\nb\n".encode()))
-    assert read_lines(named_otherwise) == ["é", "b"]
+@pytest.mark.parametrize("compress", [gzip.compress, bz2.compress, lzma.compress])
+def test_compressed_files_are_known_by_their_bytes(tmp_path, compress):
+    text = "é\nb\n".encode()
+    assert read_lines(write(tmp_path / "x.txt", compress(text))) == ["é", "b"]
     assert read_lines(write(tmp_path / "plain.gz", b"a\n")) == ["a"]
+    assert "empty" in fails(read_lines, write(tmp_path / "x", compress(b"")))
+    long = compress(b" ".join(b"%d" % i for i in range(5000)))
+    for cut in (30, len(long) // 2, len(long) - 5):
+        assert "cannot be read" in fails(read_lines, write(tmp_path / "x", long[:cut]))
+    table = write(tmp_path / f"x.csv.{compress.__module__[:2]}", compress(b"a,b\n"))
+    assert read_table(table.rename(table.with_suffix({"lz": ".xz"}.get(table.suffix[1:], ".gz"))))
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        ("Ein Satz, mit Punkt.\n".encode("utf-16"), "UTF-16"),
+        ("Ein Satz.\n".encode("utf-16-le"), "UTF-16"),
+        ("Ein Satz.\n".encode("utf-16-be"), "UTF-16"),
+        ("\ufeff你好\n".encode("utf-16-be"), "UTF-16"),
+        ("Ein Satz.\n".encode("utf-32"), "UTF-32"),
+        (b"PK\x03\x04\x14\x00\x00\x00", "zip"),
+        (b"\x28\xb5\x2f\xfd\x04\x00", "Zstandard"),
+        (b"7z\xbc\xaf\x27\x1c\x00\x04", "7-Zip"),
+        (b"%PDF-1.7\n", "PDF"),
+    ],
+)
+def test_other_formats_are_named(tmp_path, data, name):
+    assert name in fails(read_lines, write(tmp_path / "x", data))
+    assert name in fails(read_lines, write(tmp_path / "x", gzip.compress(data)))
+
+
+def test_text_may_hold_zeros(tmp_path):
+    assert read_lines(write(tmp_path / "x", b"a\0b\n\0\n")) == ["a\0b", "\0"]
+    assert read_lines(write(tmp_path / "x", b"\0\0\0\0")) == ["\0" * 4]
 
 
 def test_bad_files(tmp_path):
@@ -66,8 +100,8 @@ def test_pairs(tmp_path):
 
 
 def test_tables_have_tabs_or_commas(tmp_path):
-    tabs = write(tmp_path / "x.tsv", b' He said: "no", twice\tneg\nb\tpos\tmore\n')
-    commas = b'" He said: ""no"", twice",neg\r\nb,pos,more\r\n'
+    tabs = write(tmp_path / "x.tsv", b' He said: "no", twice\tneg\nb\tpos\n')
+    commas = b'" He said: ""no"", twice",neg\r\nb,pos\r\n'
     expected = ['He said: "no", twice', "b"], ["neg", "pos"]
     assert read_table(tabs) == expected
     assert read_table(write(tmp_path / "x.csv", commas)) == expected
@@ -93,6 +127,11 @@ def test_table_columns_by_name_or_position(tmp_path):
         (b"t\tl\n", ("t", "l"), "after the header, found none"),
         (b"t\tl\n", (1, 0), "from 1, found 0"),
         (b"t\tl\n", (1, 3), ", line 1: expected at least 3 columns, found 2"),
+        (b"t\tl\na, b\tc\td\n", (), ", line 2: expected 2 columns as in line 1, found 3"),
+        (b"t\tl\tn\na\tb\n", (), ", line 2: expected 3 columns as in line 1, found 2"),
+        (b"t\tl\n1\t2\t3\n", ("t", "l"), ", line 2: expected 2 columns as in line 1, found 3"),
+        (b"t\tl\na\tb\n", (2, "l"), "in two columns, found both in column 2"),
+        (b"t\tl\na\tb\n", (1, 1), "in two columns, found both in column 1"),
         (
             b"t\ta\nt\tc\n",
             (1, 2, ["a", "b"]),
@@ -109,5 +148,25 @@ def test_bad_tables(tmp_path, data, columns, said):
 def test_csv_lines_inside_quotes_count(tmp_path):
     path = write(tmp_path / "x.csv", b'"two\nlines",a\nb,c\nd\n')
     assert "line 4: expected at least 2 columns" in fails(read_table, path)
+    more = write(path, b'"two\nlines",a\nNot good, really,neg\n')
+    assert "line 3: expected 2 columns as in line 1, found 3" in fails(read_table, more)
     assert read_table(write(path, b'"two\nlines",a\nb,c\n'))[0] == ["two lines", "b"]
     assert "line 2: expected comma-separated" in fails(read_table, write(path, b'a,b\n"c,d\ne,f\n'))
+
+
+def test_long_fields_are_read(tmp_path):
+    text = "word " * 60_000
+    path = write(tmp_path / "x.csv", f'"{text}",a\nb,a\n'.encode())
+    assert read_table(path) == ([text.strip(), "b"], ["a", "a"])
+
+
+def test_a_first_line_that_looks_like_a_header(tmp_path):
+    path = write(tmp_path / "x", b"text\tlabel\na\tpos\nb\tneg\nc\tpos\n")
+    with pytest.warns(UserWarning, match=r"line 1: the label 'label' is no other line's"):
+        assert read_table(path)[1] == ["label", "pos", "neg", "pos"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert read_table(path, header=True) == (["a", "b", "c"], ["pos", "neg", "pos"])
+        assert read_table(path, header=True, text_column="text")[1] == ["pos", "neg", "pos"]
+        read_table(write(path, b"a\tpos\nb\tneg\nc\tpos\n"))
+        read_table(write(path, b"a\t0.5\nb\t0.25\nc\t0.125\n"))

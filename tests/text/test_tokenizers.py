@@ -273,10 +273,6 @@ def test_sentencepiece_says_how_small_is_too_small():
 def test_bad_arguments():
     with pytest.raises(ValueError, match=r"did you mean 'wordpiece'.*Received: kind='wordpeice'"):
         train_tokenizer("wordpeice", corpus(), 100)
-    with pytest.raises(ValueError, match="Expected vocabulary_size"):
-        train_tokenizer("sentencepiece", corpus())
-    with pytest.raises(ValueError, match="Expected vocabulary_size"):
-        train_tokenizer("bpe", corpus())
     with pytest.raises(ValueError, match="4 special tokens"):
         train_tokenizer("whitespace", corpus(), 4)
     with pytest.raises(ValueError, match="5 special tokens"):
@@ -397,3 +393,71 @@ def test_multi30k_has_the_published_vocabulary():
     assert tokenizer.vocabulary_size == 9712
     plain = [line.replace("@@ ", "") for line in target]
     assert tokenizer.decode(tokenizer.encode(target)) == plain
+
+
+ODD = {
+    "NUL": ["a\0b", "\0", "\0\0 the \0"],
+    "control": ["".join(map(chr, range(1, 32))), "\x7f\x80\x9f", "\u200b\u2060\ufeff"],
+    "noncharacters": ["\ufffe\uffff\ufffd", "\U0010ffff \ue000"],
+    "spaces": ["", "   ", "\t\n", " x  y ", "\u3000x\xa0y"],
+    "combining": ["e" + "\u0301" * 3000],
+    "directions": ["\u202e\u2066abc\u2069"],
+    "pieces": ["▁", "a▁b", "<unk> </s> <0x41> [UNK]"],
+}
+
+
+@pytest.mark.parametrize("texts", ODD.values(), ids=ODD)
+def test_no_text_crashes(tokenizer, texts, tmp_path):
+    """An interpreter that dies would end the tests."""
+    trained = train_tokenizer(tokenizer.kind, corpus()[:100] + texts)
+    trained.save(tmp_path)
+    for one in (tokenizer, trained, load_tokenizer(tmp_path)):
+        ids = one.encode(texts)
+        assert len(one.decode(ids)) == len(texts)
+        assert all(isinstance(one.unknown(text), list) for text in texts)
+    if trained.lossless and tokenizer.kind not in ("character",) and "▁" not in texts:
+        assert trained.decode(trained.encode(texts)) == texts
+
+
+def test_half_a_surrogate_pair_is_refused(tokenizer):
+    if tokenizer.kind not in ("whitespace", "character"):
+        with pytest.raises(TextError, match="half of a surrogate pair"):
+            tokenizer.encode(["fine", "a \ud800 b"])
+    with pytest.raises(TextError, match="line 2, half of a surrogate pair"):
+        train_tokenizer(tokenizer.kind, ["fine", "a \ud800 b"], SIZES[tokenizer.kind])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_very_long_word_takes_no_long_time(kind):
+    """Quadratic time would be minutes."""
+    word = "abcdt" * 100_000
+    tokenizer = train_tokenizer(kind, [*corpus()[:50], word])
+    [ids] = tokenizer.encode([word])
+    if tokenizer.lossless:
+        assert tokenizer.decode([ids]) == [word]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_without_a_size_the_vocabulary_is_what_the_text_makes(kind):
+    for lines in (corpus()[:10], ["a"], ["你好，世界！"]):
+        tokenizer = train_tokenizer(kind, lines, mask=True)
+        assert 5 < tokenizer.vocabulary_size <= 8000
+        assert tokenizer.mask_id is not None and len(tokenizer.encode(lines)[0])
+        if kind not in ("whitespace", "character", "wordpiece", "bert"):
+            with pytest.raises(TextError, match="at most"):
+                train_tokenizer(kind, lines, 8000)
+
+
+@pytest.mark.parametrize("kind", ["sentencepiece", "sentencepiece_bpe"])
+@pytest.mark.parametrize("lowercase", [False, True])
+def test_what_sentencepiece_writes_can_equal_its_references(kind, lowercase):
+    lines = ["你好，世界！", "ﬁne ① Å", "½ of ２", "ｶﾞ  two spaces ", "e\u0301 é", "a\ttab"]
+    tokenizer = train_tokenizer(kind, [*corpus()[:200], *lines], lowercase=lowercase)
+    unseen = ["😀 ž ğ", "ไทย", "\u2028x", "\0", "𝕏"]
+    texts = [line.lower() if lowercase else line for line in [*lines, *unseen]]
+    assert tokenizer.lossless
+    ids = tokenizer.encode([*lines, *unseen])
+    assert tokenizer.decode(ids) == texts
+    assert not any(tokenizer.unknown_id in row for row in ids)
+    assert tokenizer.unknown("😀 ž") == []
+    assert tokenizer.decode([ids[len(lines)][:2]])[0].endswith("\ufffd")  # within a character

@@ -8,6 +8,7 @@ import tracemalloc
 
 import pytest
 
+from keras_transformer.text import train_tokenizer
 from keras_transformer.training import Run, RunError, recipe
 
 
@@ -41,6 +42,19 @@ def test_defaults_the_built_in_corpus_and_the_command_line():
     assert parse("--text", "a.txt").rate == 0.1
     assert parse("--rate", "0.9").rate == 0.9
     assert parse("--name", "one").name == "one" and parse().name.startswith("demo-2")
+
+
+def test_the_share_of_unknown_tokens_is_told_and_bounded():
+    tokenizer = train_tokenizer("whitespace", ["a b c d"])
+    texts = {"train": ["a b", "", "c d"], "valid": ["a b c d a b c d a z"]}
+    told = recipe.check_unknown(parse(), tokenizer, texts)
+    assert told == "unknown tokens: train 0.00 %, valid 10.00 %"
+    with pytest.raises(ValueError, match=r"at most 10 % .*Received: train 0.00 %, test targets 50"):
+        recipe.check_unknown(parse(), tokenizer, {"train": ["a"]}, {"test": ["a z"]})
+    allowed = parse("--max-unknown", "1")
+    assert "test 100.00 %" in recipe.check_unknown(allowed, tokenizer, {"test": ["x y"]})
+    many = ["a"] * 30_000 + ["z"] * 60_000
+    assert "66.6" in recipe.check_unknown(allowed, tokenizer, {"train": many})
 
 
 def test_changes_to_a_preset_are_those_asked_for():
