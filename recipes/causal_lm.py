@@ -89,8 +89,8 @@ def training_settings():
 
 def parse_training(arguments):
     settings = recipe.parse_training(training_settings(), arguments, BUILT_IN, ["text"])
-    numbers = "batch_size", "row_length", "accumulate", "window", "epochs", "epoch_updates"
-    recipe.check_at_least_1(settings, *numbers, "warmup_updates")
+    if not settings.warmup_updates:  # which the fall is relative to
+        raise ValueError("Expected --warmup-updates to be at least 1. Received: 0")
     if settings.tokenizer not in TOKENIZERS:
         raise ValueError(
             f"Expected --tokenizer {', '.join(TOKENIZERS)}. Received: {settings.tokenizer}"
@@ -471,7 +471,8 @@ def continue_lines(writer, generator, options):
         good = [p for p, problem in zip(prompts, problems, strict=True) if not problem]
         for begin in range(0, len(good), options.batch_size):
             batch = good[begin : begin + options.batch_size]
-            show_texts(batch, *write(writer, generator, batch, options))
+            texts, scores = write(writer, generator, batch, options)
+            show_texts(batch, [map(recipe.one_line, row) for row in texts], scores)
     sys.exit(1 if failed else 0)
 
 
@@ -508,9 +509,7 @@ def parse_generate(arguments):
     add("--batch-size", type=int, default=8, help="lines of standard input at a time")
     recipe.add_int8(add)
     options = parser.parse_args(arguments)
-    if options.temperature < 0:
-        raise ValueError(f"Expected --temperature of at least 0. Received: {options.temperature}")
-    recipe.check_at_least_1(options, "max_new_tokens", "samples", "batch_size")
+    recipe.check_bounds(options)
     if not all(options.stop):
         raise ValueError("Expected --stop strings with text.")
     if not options.temperature and options.samples > 1:

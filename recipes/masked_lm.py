@@ -377,7 +377,7 @@ def fill(arguments):
                 print(f"line {number}: {problem}; not filled", file=sys.stderr)
                 continue
             for probability, text in filler.completions(line, next(guesses)):
-                print(f"{probability:.4f}\t{text}")
+                print(f"{probability:.4f}\t{recipe.one_line(text)}")
             print(flush=True)
     sys.exit(1 if failed else 0)
 
@@ -393,7 +393,9 @@ def parse_fill(arguments):
     add("--run", required=True, help="folder of a finished run, such as runs/wiki")
     add("--guesses", type=int, default=5, help="completions of a line")
     recipe.add_int8(add)
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    recipe.check_bounds(options)
+    return options
 
 
 def main(arguments):

@@ -430,7 +430,8 @@ def classify(arguments):
             )
         found = iter(classifier([line for line in lines if line.strip()]))
         for line in lines:
-            print("{}\t{:.4f}".format(*next(found)) if line.strip() else "")
+            label, probability = next(found) if line.strip() else (None, None)
+            print(f"{recipe.one_line(label)}\t{probability:.4f}" if label is not None else "")
         sys.stdout.flush()
 
 

@@ -35,7 +35,7 @@ from keras_transformer.zoo import fine_tuning
 FAMILIES = ("marian", "bart")  # that --from-zoo takes
 # What the built-in corpus changes: it is small and regular.
 BUILT_IN = {
-    "vocabulary_size": 1000,
+    "vocabulary_size": 1250,  # 256 of them for bytes
     "num_layers": 2,
     "dropout": 0.1,
     "epochs": 5,
@@ -103,8 +103,23 @@ def parse_training(arguments):
     text = ("source", "pairs")
     settings = recipe.parse_training(training_settings(), arguments, BUILT_IN, text)
     check_files(settings)
+    check_decoding(settings)
     fine_tuning.check_zoo(settings, FAMILIES, "max_length")
     return settings
+
+
+def check_decoding(settings):
+    recipe.check_bounds(settings)
+    known = sorted(sacrebleu.BLEU.TOKENIZERS)
+    if settings.tokenize not in known:
+        raise ValueError(
+            f"Expected --tokenize to be one of {', '.join(known)}. Received: {settings.tokenize}"
+        )
+    try:
+        sacrebleu.BLEU(tokenize=settings.tokenize)
+    except (ImportError, RuntimeError) as error:  # of what some languages need
+        reason = " ".join(str(error).split())
+        raise ValueError(f"--tokenize {settings.tokenize} cannot be had: {reason}") from None
 
 
 def check_files(settings):
@@ -238,6 +253,17 @@ def train(settings):
     print(f"vocabulary: {tokenizer.vocabulary_size:,} tokens\n{unknown}\nrun: {run.folder}")
     print(f"logs: tensorboard --logdir {log_dir}", flush=True)
 
+    translator = Translator(model, tokenizer, settings.max_length, settings)
+    too_long = {
+        name: len(translator.too_long(text)) for name, text in sources.items() if name != "train"
+    }
+    for name, count in too_long.items():
+        if count:
+            print(
+                f"{name}: {count:,} sentences are longer than --max-length {settings.max_length} "
+                "and stay untranslated: BLEU counts them as empty",
+                flush=True,
+            )
     checkpoint = kt.training.Checkpoint(run, keep=settings.average)
     callbacks = [
         kt.training.Throughput(),
@@ -257,7 +283,6 @@ def train(settings):
     model.save(run.model_file)
     position = checkpoint.position()
     speeds = history.get("target_tokens_per_second")
-    translator = Translator(model, tokenizer, settings.max_length, settings)
     outputs = translator(test_text[0])
     scores = score(outputs, list(map(tokenizer.plain, test_text[1])), settings)
     valid = model.evaluate(valid_batches.dataset(), return_dict=True, verbose=0)
@@ -265,6 +290,7 @@ def train(settings):
         run,
         {
             **scores,
+            "test_lines_too_long": too_long["test"],
             "valid_loss": valid["loss"],
             "valid_perplexity": valid["perplexity"],
             "parameters": model.count_params(),
@@ -292,12 +318,17 @@ def make_tokenizer(settings, text):
 
 
 class Translator:
-    """Turns lines into their translations, in batches of similar lengths."""
+    """Turns lines into their translations, in batches of similar lengths.
+
+    Without `decoding`, as in training, it is greedy, and a translation that does not end in the
+    room that most need is cut there; else it is made again with all the room that the model has.
+    """
 
     def __init__(self, model, tokenizer, max_length, decoding=None):
         self.model = model
         self.tokenizer = tokenizer
         self.max_length = max_length
+        self.is_rough = decoding is None
         self.sampler = "greedy"
         if decoding and decoding.beam > 1:
             self.sampler = kt.generation.BeamSearch(
@@ -310,19 +341,30 @@ class Translator:
         ids = begin(self.tokenizer, self.tokenizer.encode(lines))
         rooms = np.array([self.room(len(row) + 1) for row in ids])
         outputs = [""] * len(lines)
+        unfinished = []
         for room in np.unique(rooms[rooms > 0]).tolist():
             wanted = np.flatnonzero(rooms == room)
-            for rows, batch in kt.data.length_batches(
-                [ids[i] for i in wanted],
-                batch_tokens=512,
-                end_id=self.tokenizer.end_id,
-                pad_id=self.tokenizer.pad_id,
-                max_shapes=2,
-            ):
-                texts = self.tokenizer.decode(self.generator(room)(batch)[: len(rows)])
-                for i, text in zip(wanted[rows], texts, strict=True):
-                    outputs[i] = text
+            unfinished += self.translate(ids, wanted, room, outputs)
+        if unfinished and not self.is_rough:
+            self.translate(ids, np.array(unfinished), self.max_length, outputs)
         return outputs
+
+    def translate(self, ids, wanted, room, outputs):
+        """Translates the rows `wanted` into `outputs`; which of them might go on beyond `room`."""
+        unfinished = []
+        for rows, batch in kt.data.length_batches(
+            [ids[i] for i in wanted],
+            batch_tokens=512,
+            end_id=self.tokenizer.end_id,
+            pad_id=self.tokenizer.pad_id,
+            max_shapes=2,
+        ):
+            found = self.generator(room)(batch)[: len(rows)]
+            for i, text in zip(wanted[rows], self.tokenizer.decode(found), strict=True):
+                outputs[i] = text
+            ended = (found == self.tokenizer.end_id).any(axis=1)
+            unfinished += wanted[rows][~ended].tolist() if room < self.max_length else []
+        return unfinished
 
     def too_long(self, lines):
         """`(index, tokens)` of every line that the model cannot read."""
@@ -398,7 +440,7 @@ def translate(arguments):
     failed = 0
     for first, lines in recipe.standard_input():
         failed += report_too_long(translator, lines, first)
-        print(*translator(lines), sep="\n", flush=True)
+        print(*map(recipe.one_line, translator(lines)), sep="\n", flush=True)
     sys.exit(1 if failed else 0)
 
 
@@ -425,7 +467,9 @@ def parse_command(command, arguments):
         parser.add_argument("--target", required=True, help="their reference translations")
     add_decoding(parser.add_argument)
     recipe.add_int8(parser.add_argument)
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    check_decoding(options)
+    return options
 
 
 def main(arguments):

@@ -7,8 +7,11 @@ runs. Here is what its reader need not read again.
 import contextlib
 import itertools
 import json
+import math
+import os
 import shlex
 import shutil
+import signal
 import sys
 import time
 from pathlib import Path
@@ -17,7 +20,6 @@ import keras
 import numpy as np
 
 from keras_transformer.config import TransformerConfig
-from keras_transformer.data.batching import check_at_least
 from keras_transformer.text import load_tokenizer
 from keras_transformer.training.callbacks import StopAfter
 from keras_transformer.training.optimizers import adamw
@@ -30,6 +32,29 @@ RUN_MODES = (
     "max_unknown",  # which runs of before do not have
 )
 ARCHITECTURE = ("num_layers", "num_heads", "hidden_dim", "intermediate_dim", "dropout")
+# What numbers must be. NaN is none of it.
+BOUNDS = {
+    "at least 1": (
+        lambda x: x >= 1,
+        (
+            *("epochs", "max_updates", "epoch_updates", "accumulate", "average", "patience"),
+            *("batch_size", "batch_tokens", "max_length", "row_length", "vocabulary_size"),
+            *("num_layers", "num_heads", "hidden_dim", "intermediate_dim", "window", "lora"),
+            *("beam", "guesses", "max_new_tokens", "samples", "top_k"),
+        ),
+    ),
+    "at least 0": (
+        lambda x: 0 <= x < math.inf,
+        (
+            *("seed", "warmup_updates", "weight_decay", "clip_norm", "freeze"),
+            *("length_penalty", "temperature", "min_length", "no_repeat_ngrams"),
+        ),
+    ),
+    "above 0": (lambda x: 0 < x < math.inf, ("peak_learning_rate", "repetition_penalty")),
+    "at least 0 and below 1": (lambda x: 0 <= x < 1, ("dropout", "label_smoothing")),
+    "above 0 and at most 1": (lambda x: 0 < x <= 1, ("mask_rate", "top_p")),
+    "from 0 to 1": (lambda x: 0 <= x <= 1, ("max_unknown", "min_p")),
+}
 # What a pretrained model brings, and no flag can change.
 PRETRAINED = (
     *("tokenizer", "vocabulary", "vocabulary_size", "lowercase", "preset", "modern", "window"),
@@ -97,6 +122,8 @@ def parse_training(parser, arguments, built_in, text):
     parser.set_defaults(recipe=recipe, resume=False, overwrite=False, settings=None)
     settings = parser.parse_args(arguments)
     settings.name = settings.name or time.strftime(f"{recipe}-%Y%m%d-%H%M%S")
+    run_folder(settings.name)
+    check_bounds(settings)
     check_pretrained(settings, arguments)
     return settings
 
@@ -113,13 +140,16 @@ def check_pretrained(settings, arguments):
     from_run = getattr(settings, "from_run", None) and not settings.fresh
     if settings.lora is not None and not (settings.from_zoo or from_run):
         raise ValueError("--lora goes together with a pretrained model.")
-    check_at_least_1(settings, "lora")
 
 
-def check_at_least_1(settings, *names):
-    """Refuses settings below 1; None stands for none."""
-    given = {flag_of(name): getattr(settings, name) for name in names}
-    check_at_least(1, **{flag: value for flag, value in given.items() if value is not None})
+def check_bounds(settings):
+    """Refuses numbers that no run and no command can have; None stands for none."""
+    for expected, (is_right, names) in BOUNDS.items():
+        for name in names:
+            value = getattr(settings, name, None)
+            if value is not None and not is_right(value):
+                flag = flag_of(name)
+                raise ValueError(f"Expected {flag} to be {expected}. Received: {flag}={value}")
 
 
 def check_unknown(settings, tokenizer, texts, targets=()):
@@ -202,7 +232,11 @@ def encoder_inputs(model, token_ids, **others):
 
 
 def run_folder(name):
-    return Path("runs") / name
+    """The folder of a run, which is inside `runs` whatever the name."""
+    path = Path(name)
+    if path.is_absolute() or ".." in path.parts or not path.parts:
+        raise ValueError(f"Expected --name to be of a folder inside runs. Received: --name={name}")
+    return "runs" / path
 
 
 def prepare(settings):
@@ -335,15 +369,28 @@ def standard_input():
     A line at a time from a terminal, else 1,024 at a time.
 
     Raises:
-        ValueError: for a line that is not UTF-8.
+        ValueError: for a line that is not UTF-8, and where standard input is closed.
     """
+    if sys.stdin is None:
+        raise ValueError("Expected lines on standard input. Received: it is closed")
     size = 1 if sys.stdin.isatty() else 1024
     stream = enumerate(sys.stdin.buffer, 1)
     while chunk := list(itertools.islice(stream, size)):
         yield chunk[0][0], [_decode(line, number) for number, line in chunk]
 
 
+def one_line(text):
+    """A text as one line, whatever ends lines in it: outputs stay in step with their inputs.
+
+    >>> one_line("a\\u2028b\\n")
+    'a b'
+    """
+    return " ".join(text.splitlines())
+
+
 def _decode(line, number):
+    if number == 1:
+        line = line.removeprefix(b"\xef\xbb\xbf")  # a byte order mark
     try:
         return line.decode("utf-8").rstrip("\r\n")
     except UnicodeDecodeError:
@@ -352,9 +399,23 @@ def _decode(line, number):
 
 @contextlib.contextmanager
 def clear_errors(program):
-    """Turns a user's mistake into one sentence on standard error and status 1, Ctrl-C into 130."""
+    """Turns a user's mistake into one sentence on standard error and status 1, Ctrl-C into 130.
+
+    A terminal without a character shows another in its place, and a reader who has enough, such as
+    `head`, ends the program without a word.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
     try:
-        yield
+        try:
+            yield
+        finally:
+            if sys.stdout:
+                sys.stdout.flush()  # here, and not when Python ends, where nothing can be caught
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
     except KeyboardInterrupt:
         sys.exit(130)
     except (ValueError, OSError) as error:

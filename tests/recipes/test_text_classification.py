@@ -220,7 +220,7 @@ def write_bad_files():
         ("--train more", "more, line 2: expected 2 columns as in line 1, found 3"),
         ("--label-column 1", "train: expected text and label in two columns"),
         ("--header --train one", "one: expected at least two labels, found 'good'"),
-        ("--max-unknown -0.1", "at most -10 % of unknown tokens"),
+        ("--max-unknown -0.1", "Expected --max-unknown to be from 0 to 1"),
         ("--train one", "one: expected at least two labels, found 'good'"),
         ("--test strange", "strange, line 2: expected one of the labels bad, fair, good, found 'g"),
         ("--valid strange", "strange, line 2: expected one of the labels bad, fair, good, found"),

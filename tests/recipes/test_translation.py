@@ -177,6 +177,16 @@ def test_evaluate_scores_two_files(there, capsys):
         ("--settings train.source", "does not hold a JSON dictionary"),
         ("--name first", "--overwrite"),
         ("--max-length 1", "Expected pairs"),
+        ("--tokenize 13b", "Expected --tokenize to be one of 13a"),
+        ("--max-updates 0", "Expected --max-updates to be at least 1. Received: --max-updates=0"),
+        ("--epochs 0", "Expected --epochs to be at least 1"),
+        ("--average 0", "Expected --average to be at least 1"),
+        ("--beam 0", "Expected --beam to be at least 1"),
+        ("--peak-learning-rate nan", "Expected --peak-learning-rate to be above 0"),
+        ("--name ../out", "Expected --name to be of a folder inside runs. Received: --name=../out"),
+        ("--overwrite --name /tmp/out", "Expected --name to be of a folder inside runs"),
+        ("evaluate --run runs/first --source empty --target empty --tokenize 13b", "--tokenize to"),
+        ("translate --run runs/first --beam -1", "Expected --beam to be at least 1"),
         ("translate --run nowhere", "not a run folder"),
         ("evaluate --run runs/first --source nowhere --target test.target", "nowhere"),
     ],
@@ -192,6 +202,45 @@ def test_bad_input_is_one_sentence_and_writes_nothing(there, arguments, said):
             arguments = [*SMALL, *arguments[len(there[1]) :]]
     assert said in user.message(translation, arguments)
     assert {path: path.stat().st_mtime_ns for path in Path().rglob("*")} == before
+
+
+def test_test_lines_that_are_too_long_are_counted(there, capsys):
+    assert user.metrics("first")["test_lines_too_long"] == 0
+    source, target = (Path(f"test.{side}").read_text() for side in ("source", "target"))
+    Path("longer.source").write_text("w1 " * 20 + "\n" + source + "w2 " * 30 + "\n")
+    Path("longer.target").write_text("W1\n" + target + "W2\n")
+    longer = "--test-source longer.source --test-target longer.target --name longer".split()
+    translation.main([*there[1], *longer, "--max-updates", "1"])
+    assert user.metrics("longer")["test_lines_too_long"] == 2
+    assert "test: 2 sentences are longer than --max-length 20" in capsys.readouterr().out
+
+
+def test_a_translation_that_does_not_end_gets_all_the_room_there_is(there, monkeypatch):
+    _, model, tokenizer = translation.recipe.load_run("runs/first", "translation")
+    rooms = []
+
+    def generator(self, room):
+        """Says `room` words, and ends only after 40."""
+        rooms.append(room)
+        row = np.where(np.arange(room) < 40, 7, tokenizer.end_id)
+        return lambda batch: np.tile(row, (len(batch), 1))
+
+    monkeypatch.setattr(translation.Translator, "generator", generator)
+    decoding = translation.parse_command(translation.translate, ["--run", "runs/first"])
+    whole = translation.Translator(model, tokenizer, 64, decoding)
+    assert [len(text.split()) for text in whole(["w1", "", "w1 w2"])] == [40, 0, 40]
+    assert rooms == [24, 64]
+    rough = translation.Translator(model, tokenizer, 64)
+    assert len(rough(["w1"])[0].split()) == 24
+
+
+def test_translations_stay_in_step_with_their_sources(there, monkeypatch, capsys):
+    breaks = "a\nb\rc\x0bd\x0ce\x1cf\x1dg\x1eh\x85i\u2028j\u2029k"
+    monkeypatch.setattr(
+        translation.Translator, "__call__", lambda self, lines: [breaks] * len(lines)
+    )
+    assert run_translate(monkeypatch, b"w1\nw2\nw3\n") == 0
+    assert capsys.readouterr().out.splitlines() == ["a b c d e f g h i j k"] * 3
 
 
 def test_pairs_hold_out_whole_sources(there, tmp_path):

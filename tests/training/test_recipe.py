@@ -3,13 +3,19 @@
 import argparse
 import io
 import json
+import os
+import signal
+import subprocess
 import sys
 import tracemalloc
+from pathlib import Path
 
 import pytest
 
 from keras_transformer.text import train_tokenizer
 from keras_transformer.training import Run, RunError, recipe
+
+ROOT = Path(__file__).parents[2]
 
 
 def make_parser():
@@ -55,6 +61,63 @@ def test_the_share_of_unknown_tokens_is_told_and_bounded():
     assert "test 100.00 %" in recipe.check_unknown(allowed, tokenizer, {"test": ["x y"]})
     many = ["a"] * 30_000 + ["z"] * 60_000
     assert "66.6" in recipe.check_unknown(allowed, tokenizer, {"train": many})
+
+
+@pytest.mark.parametrize("name", ["/tmp/x", "../x", "a/../../x", ".", "..", "./."])
+def test_a_run_stays_in_its_folder(name):
+    with pytest.raises(ValueError, match="folder inside runs"):
+        parse("--name", name)
+    assert recipe.run_folder("a/b").parts == ("runs", "a", "b")
+
+
+@pytest.mark.parametrize(
+    "flag",
+    [
+        *("--epochs=0", "--max-updates=0", "--max-updates=-1", "--num-layers=0", "--dropout=1"),
+        *("--dropout=nan", "--seed=-1", "--max-unknown=2", "--lora=0"),
+    ],
+)
+def test_numbers_that_no_run_can_have(flag):
+    with pytest.raises(ValueError, match=rf"Expected (--[a-z-]+) to be .* Received: {flag}"):
+        parse(flag)
+
+
+def test_one_line():
+    breaks = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"
+    assert recipe.one_line(f"a{'b'.join(breaks)}c").count("b") == len(breaks) - 1
+    assert len(recipe.one_line("".join(f"x{end}" for end in breaks)).splitlines()) == 1
+    assert recipe.one_line("") == ""
+
+
+def test_a_mark_before_standard_input_and_a_closed_one(monkeypatch):
+    data = io.TextIOWrapper(io.BytesIO("\ufeffé\r\nb".encode()))
+    monkeypatch.setattr(sys, "stdin", data)
+    assert list(recipe.standard_input()) == [(1, ["é", "b"])]
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(ValueError, match="it is closed"):
+        list(recipe.standard_input())
+
+
+PROGRAM = """
+import sys
+from keras_transformer.training import recipe
+with recipe.clear_errors("demo.py"):
+    for i in range({lines}):
+        print("é─", i)
+    sys.exit(3)
+"""
+
+
+@pytest.mark.parametrize("lines", [1, 100_000])
+def test_a_reader_who_has_enough_ends_the_program_quietly(lines):
+    command = [sys.executable, "-c", PROGRAM.format(lines=lines)]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONPATH": str(ROOT)}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": environment}
+    with subprocess.Popen(command, **pipes) as process:
+        assert lines == 1 or process.stdout.readline() == b"?? 0\n"
+        process.stdout.close()
+        assert b"pipe" not in process.stderr.read().lower()
+    assert process.returncode == 128 + signal.SIGPIPE
 
 
 def test_changes_to_a_preset_are_those_asked_for():
