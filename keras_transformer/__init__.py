@@ -2,6 +2,7 @@
 
 import importlib
 
+from keras_transformer import training  # noqa: F401  files name its optimisers, losses, metrics
 from keras_transformer.config import TransformerConfig
 from keras_transformer.generation.generator import Generator
 from keras_transformer.layers import (
