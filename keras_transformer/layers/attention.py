@@ -7,7 +7,7 @@ from keras.src.backend import get_keras_mask, nn, set_keras_mask  # ops.softmax 
 from keras_transformer.layers.arguments import check_shape, require, serialize_arguments
 from keras_transformer.layers.arithmetic import times_transposed
 from keras_transformer.layers.dropout import Dropout
-from keras_transformer.layers.projection import projection
+from keras_transformer.layers.projection import Compound, projection
 from keras_transformer.layers.rotary_embedding import rotary_embedding
 from keras_transformer.scopes import AttentionScope, compute_once, mask_with_past, with_past
 
@@ -59,7 +59,7 @@ def combine_masks(key, attention_mask=None, mask=None):
     return mask if attention_mask is None else ops.logical_and(attention_mask, mask)
 
 
-class MultiHeadAttention(keras.layers.Layer):
+class MultiHeadAttention(Compound):
     """What self- and cross-attention share: heads, scaled dot products, the output map.
 
     Inside, tensors are heads first: query `(B, N, T, H)`, key and value `(B, K, S, H)`.

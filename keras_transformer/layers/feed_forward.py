@@ -6,7 +6,7 @@ import keras
 
 from keras_transformer.layers.arguments import require, serialize_arguments
 from keras_transformer.layers.dropout import Dropout
-from keras_transformer.layers.projection import projection
+from keras_transformer.layers.projection import Compound, projection
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -63,7 +63,7 @@ def activation_function(activation):
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
-class FeedForward(keras.layers.Layer):
+class FeedForward(Compound):
     """Two linear maps with a nonlinearity between, applied to every position alone.
 
     Plain: `W2 activation(W1 x)`. Gated: `W2 (activation(W1 x) * (W3 x))`, where W1 and W3 are the

@@ -4,11 +4,12 @@ import keras
 
 from keras_transformer.layers.arguments import serialize_arguments
 from keras_transformer.layers.feed_forward import activation_function
+from keras_transformer.layers.projection import Compound
 from keras_transformer.layers.transformer_block import normalization
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
-class MaskedLMHead(keras.layers.Layer):
+class MaskedLMHead(Compound):
     """A linear map, an activation and a norm for the outputs at the masked positions.
 
     The token table, transposed, and a bias turn the result into logits.
@@ -61,8 +62,8 @@ class MaskedLMHead(keras.layers.Layer):
             x_shape[-1],
             self.activation,
             kernel_initializer=self.kernel_initializer,
-            dtype=self.dtype_policy,
             name="transform",
+            **self.precision("transform"),
         )
         self.transform.build(x_shape)
         self.norm_layer.build(x_shape)

@@ -38,15 +38,56 @@ class Projection(keras.layers.Dense):
         super().quantize(mode, type_check=False, config=config)
 
 
+class Compound(keras.layers.Layer):
+    """A layer with linear maps inside it, whose config keeps what `quantize` made of them.
+
+    Keras quantizes the maps, not the layer: without this it would be built again with float ones.
+
+    Args:
+        quantized: dict as in `get_config`, for each map that is quantized its name and serialized
+            constructor arguments, for each sublayer with such maps its name and their dict. None
+            means that no map is.
+    """
+
+    def __init__(self, *, quantized=None, **kwargs):
+        super().__init__(**kwargs)
+        self.quantized = quantized or {}
+
+    def precision(self, name):
+        """The constructor arguments of the map `name` that say how precise it is."""
+        arguments = keras.saving.deserialize_keras_object(self.quantized.get(name, {}))
+        return {"dtype": self.dtype_policy, **arguments}
+
+    def get_config(self):
+        quantized = quantized_maps(self) if self.built else self.quantized
+        return super().get_config() | ({"quantized": quantized} if quantized else {})
+
+
+def quantized_maps(layer):
+    """What is quantized now in a built `Compound`: its argument `quantized`."""
+    found = {}
+    for inner in layer._flatten_layers(include_self=False, recursive=False):
+        if isinstance(inner, Compound):
+            found[inner.name] = quantized_maps(inner)
+        elif isinstance(inner, keras.layers.Dense) and inner.quantization_mode:
+            found[inner.name] = {
+                "dtype": keras.saving.serialize_keras_object(inner.dtype_policy),
+                "quantization_config": keras.saving.serialize_keras_object(
+                    inner.quantization_config
+                ),
+            }
+    return {name: maps for name, maps in found.items() if maps}
+
+
 def projection(layer, units, name, input_shape):
-    """A built `Projection` with the biases, initial values and precision of `layer`."""
+    """A built `Projection` with the biases, initial values and precision of a `Compound`."""
     dense = Projection(
         units,
         use_bias=has_bias(layer.use_bias, name),
         # A clone: an initializer keeps the seed it drew, and would give two kernels equal values.
         kernel_initializer=layer.kernel_initializer.clone(),
-        dtype=layer.dtype_policy,
         name=name,
+        **layer.precision(name),
     )
     dense.build(input_shape)
     return dense

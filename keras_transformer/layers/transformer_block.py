@@ -7,6 +7,7 @@ from keras_transformer.layers.attention import MultiHeadSelfAttention, take_posi
 from keras_transformer.layers.dropout import Dropout
 from keras_transformer.layers.feed_forward import FeedForward, activation_function
 from keras_transformer.layers.layer_normalization import LayerNormalization
+from keras_transformer.layers.projection import Compound
 from keras_transformer.layers.real_tokens import at_real_tokens
 from keras_transformer.layers.residual import residual
 from keras_transformer.layers.rms_normalization import RMSNormalization
@@ -21,7 +22,7 @@ def normalization(norm, epsilon, **kwargs):
     return NORMS[norm](epsilon=epsilon, **kwargs)
 
 
-class TransformerBlock(keras.layers.Layer):
+class TransformerBlock(Compound):
     """Self-attention and a feed-forward network, each with its norm, dropout and residual."""
 
     def __init__(
@@ -70,6 +71,7 @@ class TransformerBlock(keras.layers.Layer):
             kernel_initializer=self.kernel_initializer,
             name="feed_forward",
             dtype=self.dtype_policy,
+            quantized=self.quantized.get("feed_forward"),
         )
         self.dropout_layer = Dropout(dropout, name="dropout", dtype=self.dtype_policy)
         self.self_attention_norm = self._norm("self_attention_norm")
@@ -114,6 +116,7 @@ class TransformerBlock(keras.layers.Layer):
             "kernel_initializer": self.kernel_initializer,
             "name": name,
             "dtype": self.dtype_policy,
+            "quantized": self.quantized.get(name),
         }
 
     def _norm(self, name):
