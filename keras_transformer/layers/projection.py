@@ -37,6 +37,34 @@ class Projection(keras.layers.Dense):
         # Keras refuses subclasses, which may compute something else. This one does not.
         super().quantize(mode, type_check=False, config=config)
 
+    def save_own_variables(self, store):
+        super().save_own_variables(store)  # the sum, which a map without LoRA can load
+        if self.lora_enabled:
+            for name, variable in self._terms().items():
+                store[name] = variable
+
+    def load_own_variables(self, store):
+        stored = set(store.keys())
+        plain = {name: store[name] for name in stored if name.isdigit()}
+        if not self.lora_enabled:
+            super().load_own_variables(plain)
+            return
+        factor = ops.convert_to_numpy(self.lora_kernel_a)
+        super().load_own_variables(plain)  # makes both factors 0, which would never learn again
+        self.lora_kernel_a.assign(factor)
+        terms = self._terms()
+        same = terms.keys() <= stored and all(
+            store[name].shape == tuple(variable.shape) for name, variable in terms.items()
+        )
+        if same:  # and not of another rank
+            for name, variable in terms.items():
+                variable.assign(store[name])
+
+    def _terms(self):
+        """The variables whose sum is the kernel: by name in a file, as they are."""
+        names = ("_kernel", "kernel_scale", "kernel_zero", "lora_kernel_a", "lora_kernel_b")
+        return {name: getattr(self, name) for name in names if hasattr(self, name)}
+
 
 class Compound(keras.layers.Layer):
     """A layer with linear maps inside it, whose config keeps what `quantize` made of them.

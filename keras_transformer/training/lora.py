@@ -11,7 +11,9 @@ def enable_lora(model, rank, new=()):
     Every such kernel `W (inputs, outputs)` becomes `W + A B` by Keras' own `Dense.enable_lora`: W
     stays as it is, and `A (inputs, rank)` and `B (rank, outputs)` learn. B begins with zeros, so
     that the outputs begin as they were. A saved model has the sums as its kernels and is again one
-    without LoRA. Compile the model afterwards.
+    without LoRA. `load_weights` gives a model with LoRA the W, A and B of another one of that rank;
+    with sums alone, or A and B of another rank, B begins with zeros again. Compile the model
+    afterwards.
 
     Args:
         model: Built Keras model of this package's layers.

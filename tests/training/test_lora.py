@@ -92,3 +92,101 @@ def test_a_model_of_other_layers_is_refused():
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     with pytest.raises(ValueError, match="with blocks of this package"):
         kt.training.enable_lora(model, 1)
+
+
+def lora_model(rank=4, seed=0, quantize=None):
+    """A model with LoRA, compiled, whose weights the seed says."""
+    keras.utils.set_random_seed(seed)
+    model = kt.models.decoder_only(kt.TransformerConfig(**CONFIG))
+    if quantize:
+        model.quantize(quantize, filters=lambda layer: isinstance(layer, keras.layers.Dense))
+    kt.training.enable_lora(model, rank)
+    model.compile(
+        kt.training.Adam(1e-2), kt.training.MaskedCrossentropy(pad_id=-1), run_eagerly=True
+    )
+    return model
+
+
+def fit(model, epochs=1, **kwargs):
+    kwargs = {"shuffle": False, "batch_size": 10, "verbose": 0, **kwargs}
+    return model.fit(IDS[:, :-1], IDS[:, 1:], epochs=epochs, **kwargs).history["loss"]
+
+
+def assert_goes_on_learning(model):
+    before = values(model)
+    fit(model, 2)
+    after = values(model)
+    factors = [path for path in after if "/lora_kernel_" in path]
+    assert factors and all(not np.array_equal(before[path], after[path]) for path in factors)
+
+
+@pytest.mark.parametrize("quantize", [None, "int8", "int4"])
+def test_loaded_weights_go_on_learning(quantize, tmp_path):
+    model = lora_model(quantize=quantize)
+    fit(model, 2)
+    path = tmp_path / "model.weights.h5"
+    model.save_weights(path)
+    expected, before = logits(model), values(model)
+    for other in (model, lora_model(seed=1, quantize=quantize)):
+        other.load_weights(path)
+        np.testing.assert_array_equal(logits(other), expected)
+        for name, value in values(other).items():
+            if "/lora_kernel_" in name:
+                np.testing.assert_array_equal(value, before[name])
+        assert_goes_on_learning(other)
+
+
+def test_weights_from_and_for_models_without_lora_or_of_another_rank(tmp_path):
+    model = lora_model()
+    fit(model, 2)
+    path = tmp_path / "model.weights.h5"
+    model.save_weights(path)
+    plain = kt.models.decoder_only(kt.TransformerConfig(**CONFIG))
+    plain.load_weights(path)
+    np.testing.assert_allclose(logits(plain), logits(model), atol=1e-5)
+    other = lora_model(rank=2, seed=1)
+    other.load_weights(path)
+    np.testing.assert_allclose(logits(other), logits(model), atol=1e-5)
+    assert_goes_on_learning(other)
+
+    plain.save_weights(path)
+    model.load_weights(path)
+    np.testing.assert_allclose(logits(model), logits(plain), atol=1e-5)
+    assert_goes_on_learning(model)
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    kt.training.enable_lora(again, 4)
+    np.testing.assert_allclose(logits(again), logits(model), atol=1e-5)
+    again.compile(kt.training.Adam(1e-2), kt.training.MaskedCrossentropy(pad_id=-1))
+    assert_goes_on_learning(again)
+
+
+def test_callbacks_that_reload_weights(tmp_path):
+    whole = lora_model()
+    losses = fit(whole, 4)
+
+    part = lora_model()
+    best = keras.callbacks.ModelCheckpoint(tmp_path / "best.weights.h5", save_weights_only=True)
+    fit(part, 2, callbacks=[best])
+    again = lora_model(seed=1)
+    again.load_weights(tmp_path / "best.weights.h5")
+    np.testing.assert_array_equal(logits(again), logits(part))
+    assert_goes_on_learning(again)
+
+    class Interrupted(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 2:
+                raise KeyboardInterrupt
+
+    backups = [keras.callbacks.BackupAndRestore(tmp_path, delete_checkpoint=False)]
+    with pytest.raises(KeyboardInterrupt):
+        fit(lora_model(), 4, callbacks=[*backups, Interrupted()])
+    resumed = lora_model(seed=1)
+    np.testing.assert_allclose(fit(resumed, 4, callbacks=backups), losses[2:], rtol=1e-4)
+    np.testing.assert_allclose(logits(resumed), logits(whole), atol=1e-3)
+
+    stop = keras.callbacks.EarlyStopping("loss", mode="max", restore_best_weights=True)
+    model = lora_model()
+    first = fit(model, 3, callbacks=[stop])[0]
+    assert stop.stopped_epoch == 1 and fit(model)[0] < first
+    assert_goes_on_learning(model)
