@@ -3,21 +3,22 @@
 import keras
 
 from keras_transformer.scopes import CacheScope
-from keras_transformer.xla import in_xla
+from keras_transformer.xla import in_vectorized_map, in_xla
 
 
 def at_real_tokens(function, x, mask):
     """`function(x)`, of `x (B, T, D)`, where it does the same to every token by itself.
 
     In TensorFlow without XLA the function gets the real tokens alone, `(1, R, D)`, and padding
-    becomes 0, so that it costs next to nothing. Elsewhere, and without a mask, it gets `x`.
+    becomes 0, so that it costs next to nothing. Elsewhere, in `tf.vectorized_map`, and without a
+    mask, it gets `x`.
 
     >>> x, mask = keras.ops.ones((1, 3, 2)), keras.ops.convert_to_tensor([[True, True, False]])
     >>> float(at_real_tokens(lambda x: 2 * x, x, mask)[0, 1, 0])
     2.0
     """
     on_any_shape = keras.config.backend() == "tensorflow" and not in_xla()
-    if mask is None or CacheScope.current() or not on_any_shape:
+    if mask is None or CacheScope.current() or not on_any_shape or in_vectorized_map():
         return function(x)
     import tensorflow as tf
 

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
-from tiny import BACKEND, numpy, random_array
+from tiny import BACKEND, config, make, numpy, random_array, randomize
 
 import keras_transformer as kt
 from keras_transformer.layers.real_tokens import at_real_tokens
@@ -103,3 +103,37 @@ def test_a_model_trains_on_padded_rows():
     ids = np.array([[3, 4, 0, 0], [5, 0, 0, 0], [3, 3, 4, 4], [5, 5, 5, 0]])
     history = model.fit(ids, np.array([0, 1, 0, 1]), epochs=30, verbose=0).history["loss"]
     assert history[-1] < 0.1 < history[0]
+
+
+@on_tensorflow
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("family", ["encoder", "decoder", "sequence_classifier", "encoder_decoder"])
+def test_gradients_of_each_row_by_itself_are_found_for_all_rows_at_once(family, compiled):
+    import tensorflow as tf
+
+    ids = tf.constant([[3, 4, 5, 6, 7], [3, 4, 5, 0, 0], [3, 0, 0, 0, 0]])
+    row = keras.Input((None,), dtype="int32")
+    if family in ("encoder", "decoder"):
+        block = {"encoder": kt.EncoderBlock, "decoder": kt.DecoderBlock}[family](2, 16)
+        x = keras.layers.Embedding(11, 8, mask_zero=True)(row)
+        model = keras.Model(row, keras.layers.GlobalAveragePooling1D()(block(x)))
+    elif family == "encoder_decoder":
+        model = make(family)
+    else:
+        model = randomize(kt.models.sequence_classifier(config(), 3))
+    values = [weight.value for weight in model.trainable_variables]
+
+    def gradients(row):
+        with tf.GradientTape() as tape:
+            rows = [row[None]] * len(model.inputs)
+            y = model(rows if len(rows) > 1 else rows[0])
+            loss = tf.reduce_sum(tf.square(y))
+        return [tf.convert_to_tensor(g) for g in tape.gradient(loss, values)]
+
+    if compiled:
+        found = tf.function(lambda ids: tf.vectorized_map(tf.function(gradients), ids))(ids)
+    else:
+        found = tf.vectorized_map(gradients, ids)
+    for i, row in enumerate(ids):
+        for one, other in zip(found, gradients(row), strict=True):
+            np.testing.assert_allclose(one[i], other, rtol=1e-3, atol=1e-4)
