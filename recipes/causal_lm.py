@@ -187,6 +187,12 @@ def encode(tokenizer, text):
     return np.concatenate([np.array([], "int32"), *ids])
 
 
+def count_characters(settings, tokenizer, text):
+    """Characters that are encoded, ends of lines too; empty lines only in a lossless stream."""
+    is_whole = tokenizer.lossless and not settings.documents
+    return len(text if is_whole else join(lines(text)))
+
+
 # ------------------------------------------------------------------------------------------------
 # Model
 # ------------------------------------------------------------------------------------------------
@@ -286,7 +292,8 @@ def train(settings):
     checkpoint = kt.training.Checkpoint(run, keep=1)
     samples = Samples(Writer(model, tokenizer, config), valid_text, settings.seed)
     flops = kt.training.train_flops_per_token(config, settings.row_length)
-    bits_per_nat = valid_batches.tokens / len(valid_text) / math.log(2)
+    characters = count_characters(settings, tokenizer, valid_text)
+    bits_per_nat = valid_batches.tokens / characters / math.log(2)
 
     def add_figures(epoch, logs):
         # Keras' own is a mean over batches, of which the last one may be padded.

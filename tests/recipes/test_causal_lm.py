@@ -247,6 +247,25 @@ def test_bits_are_those_of_the_loss(there):
     assert found["valid_bits_per_character"] == pytest.approx(expected, rel=1e-6)
 
 
+@pytest.mark.parametrize("form", ["--documents", "--documents --tokenizer character", "pieces"])
+def test_empty_lines_that_are_not_predicted_do_not_count(form):
+    settings = causal_lm.parse_training(form.split() if form != "pieces" else [])
+    kind = {"pieces": "whitespace"}.get(form, settings.tokenizer)
+    tokenizer = causal_lm.kt.text.train_tokenizer(kind, ["a b c", "d e"])
+    text = "a b c\nd e\n"
+    counts = [
+        causal_lm.count_characters(settings, tokenizer, spaced)
+        for spaced in (text, text.replace("\n", "\n\n \n"), f"\n\n{text}")
+    ]
+    assert counts == [len(text)] * 3
+
+
+def test_empty_lines_of_a_stream_are_text_like_other():
+    settings = causal_lm.parse_training(["--tokenizer", "character"])
+    tokenizer = causal_lm.kt.text.train_tokenizer("character", ["a\n\nb"])
+    assert causal_lm.count_characters(settings, tokenizer, "a\n\nb\n") == 5
+
+
 def interrupt(arguments, batches):
     """Trains as far as Ctrl-C after so many batches."""
 
@@ -314,7 +333,8 @@ def test_other_forms_run(there, capsys, name):
     tokens += {"letters": text.count("\n") - 1, "pieces": len(lines) - 1, "lines": len(lines)}[name]
     assert found["valid_tokens"] == tokens
     nats = found["valid_loss"] * tokens
-    expected = nats / len(text) / np.log(2)
+    characters = len(text) if name == "letters" else sum(len(line) + 1 for line in lines)
+    expected = nats / characters / np.log(2)
     assert found["valid_bits_per_character"] == pytest.approx(expected, rel=1e-6)
     text = write(capsys, "--prompt 'a b' --max-new-tokens 5 --seed 1", name)
     assert text.startswith("a b") and text.endswith("\n") and len(text) > len("a b\n")
