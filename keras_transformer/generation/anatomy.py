@@ -4,6 +4,8 @@ import keras
 
 from keras_transformer.layers.causal_mask import CausalMask
 from keras_transformer.layers.learned_positions import LearnedPositions
+from keras_transformer.layers.positional_embedding import PositionalEmbedding
+from keras_transformer.models.inspection import config_of
 
 
 def learned_length(model):
@@ -12,6 +14,26 @@ def learned_length(model):
     parts = [part for layer in layers for part in layer._flatten_layers()]
     tables = [part for part in parts if isinstance(part, LearnedPositions)]
     return min((table.max_sequence_length for table in tables), default=None)
+
+
+def vocabulary_size(operations, most=None):
+    """How many ids the token tables among the operations have, and `most`: the least of these."""
+    layers = [layer for layer in operations if isinstance(layer, keras.layers.Layer)]
+    parts = [part for layer in layers for part in layer._flatten_layers()]
+    ours = [part.vocabulary_size for part in parts if isinstance(part, PositionalEmbedding)]
+    # Of Keras' tables one may be of positions or segments: the largest is the vocabulary's.
+    others = [part.input_dim for part in parts if isinstance(part, keras.layers.Embedding)]
+    sizes = [*ours, *([] if ours else sorted(others)[-1:]), *([most] if most else [])]
+    return min(sizes, default=2**31)
+
+
+def padding_of(model, end_ids):
+    """The token that a model takes for padding; if it has none an end, or -1 without ends."""
+    try:
+        pad_id = config_of(model).pad_id
+    except ValueError:  # of layers put together by hand, where it is usual
+        return 0
+    return end_ids[0] if pad_id is None else pad_id
 
 
 def cache_window(model):

@@ -3,10 +3,16 @@
 import numpy as np
 from keras import ops
 
-from keras_transformer.generation.anatomy import cache_window, learned_length, split_at_memory
+from keras_transformer.generation.anatomy import (
+    cache_window,
+    learned_length,
+    padding_of,
+    split_at_memory,
+    vocabulary_size,
+)
 from keras_transformer.generation.compiling import compile_for
 from keras_transformer.generation.decoding import CachedDecoding
-from keras_transformer.generation.rows import append_rows, pad_rows
+from keras_transformer.generation.rows import append_rows, check_rows, pad_rows
 from keras_transformer.generation.rules import is_end
 from keras_transformer.generation.samplers import GreedySampler, Sampler
 from keras_transformer.generation.text_stream import TextStream
@@ -32,7 +38,8 @@ class Generator:
         end_id: int, the token that ends a sequence, or a list of several. None never stops early.
         start_id: int, the token that a decoder starts with; needed for an encoder-decoder. Of other
             models it is the one that a prompt may begin with.
-        pad_id: int, fills up rows after their end, in the input and in the output.
+        pad_id: int, fills up rows after their end, in the input and in the output. None means the
+            model's, or the end where its vocabulary has none; of models put together by hand 0.
         max_new_tokens: int, the most tokens to generate, the end token included. None means as many
             as fill the context, after the longest of a batch of prompts.
         sampler: `"greedy"`, a `RandomSampler` or a `BeamSearch`.
@@ -52,8 +59,9 @@ class Generator:
         `pad_id` after `end_id`. Of several samples or hypotheses it is the best one.
 
     Raises:
-        ValueError: for an encoder-decoder without `start_id`, an empty prompt, and more tokens than
-            `context`.
+        ValueError: for an encoder-decoder without `start_id`, an empty prompt, more tokens than
+            `context`, ids outside the vocabulary, padding on the left, and prompts of several
+            lengths where neither padding nor an end is known.
 
     Example:
 
@@ -70,7 +78,7 @@ class Generator:
         model,
         end_id,
         start_id=None,
-        pad_id=0,
+        pad_id=None,
         max_new_tokens=64,
         sampler="greedy",
         rules=(),
@@ -89,7 +97,7 @@ class Generator:
         self.model = model
         self.end_ids = tuple(np.atleast_1d(-1 if end_id is None else end_id).tolist())
         self.start_id = start_id
-        self.pad_id = pad_id
+        self.pad_id = padding_of(model, self.end_ids) if pad_id is None else pad_id
         self.max_new_tokens = max_new_tokens
         self.sampler = GreedySampler() if sampler == "greedy" else sampler
         self.rules = tuple(rules)
@@ -99,6 +107,8 @@ class Generator:
             require(start_id is not None, "a start_id for an encoder-decoder", start_id=start_id)
             self.encoder, self.decoder = split_at_memory(model)
         require(context is None or context > 0, "context to be positive or None", context=context)
+        logits = None if self.encoder else model.output.shape[-1]
+        self.vocabulary_size = vocabulary_size((self.encoder or model).operations, logits)
         lengths = context, learned_length(self.decoder if self.encoder else model)
         self.context = min((length for length in lengths if length), default=None)
         require(max_new_tokens or self.context, "max_new_tokens or a context", context=context)
@@ -207,6 +217,7 @@ class Generator:
                 for row, token in zip(rows, tokens.tolist(), strict=True):
                     row.append(token)
             ids, lengths = pad_rows([self._last_half(row) for row in rows], self.pad_id)
+            ids = ids.astype("int32")
 
     def _last_half(self, row):
         """What is read again of a row beyond the context; its start token stays."""
@@ -240,6 +251,14 @@ class Generator:
     def _prepare(self, ids):
         """`(ids, lengths)` of a call, a row for each sample."""
         ids, lengths = pad_rows(ids, self.pad_id)
+        may_start = self.pad_id in (self.start_id, *self.end_ids)
+        check_rows(ids, lengths, self.pad_id, self.vocabulary_size, may_start)
+        require(
+            self.pad_id >= 0 or (lengths == ids.shape[1]).all(),
+            "a pad_id for prompts of several lengths, of a model without one",
+            pad_id=None,
+        )
+        ids = ids.astype("int32")
         if not self.encoder:
             require(lengths.min(initial=1) > 0, "prompts of at least one token", lengths=lengths)
         return (np.repeat(x, self.sampler.samples, axis=0) for x in (ids, lengths))

@@ -105,7 +105,8 @@ def test_after_the_end_there_is_only_padding(model):
 
 
 def test_samples_of_a_prompt_are_what_repeated_prompts_give_best_first(model):
-    prompts, random = [[3, 2], [1]], {"max_new_tokens": 5, "rules": [Temperature(2.0)]}
+    prompts = [[3, 2], [1]]
+    random = {"max_new_tokens": 5, "rules": [Temperature(2.0)], "pad_id": 0}
     with tiny.without_tracing():
         several = kt.Generator(model, None, sampler=RandomSampler(4, samples=3), **random)
         rows, scores = several.n_best(prompts)
