@@ -443,7 +443,7 @@ def forbidden_tokens(tokenizer, words):
 def generate(options):
     """Continues --prompt as the tokens come, or all lines of standard input, many at a time."""
     run, model, tokenizer = recipe.load_run(options.run, "causal_lm", options.int8)
-    config = kt.TransformerConfig.from_json(run.config_file.read_text())
+    config = kt.TransformerConfig.from_json(run.config_file.read_text(encoding="utf-8"))
     writer = Writer(model, tokenizer, config)
     sampler = RandomSampler(options.seed, options.samples) if options.temperature else "greedy"
     rules = rules_of(options)
@@ -479,7 +479,8 @@ def continue_lines(writer, generator, options):
         for begin in range(0, len(good), options.batch_size):
             batch = good[begin : begin + options.batch_size]
             texts, scores = write(writer, generator, batch, options)
-            show_texts(batch, [map(recipe.one_line, row) for row in texts], scores)
+            texts = [[recipe.one_line(text) for text in row] for row in texts]
+            show_texts(map(recipe.one_line, batch), texts, scores)
     sys.exit(1 if failed else 0)
 
 

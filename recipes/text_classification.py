@@ -216,7 +216,7 @@ def make_config(settings, tokenizer):
         run = kt.training.Run.open(settings.from_run, "masked_lm")
         changes = {} if settings.dropout is None else {"dropout": settings.dropout}
         return dataclasses.replace(
-            kt.TransformerConfig.from_json(run.config_file.read_text()),
+            kt.TransformerConfig.from_json(run.config_file.read_text(encoding="utf-8")),
             line_start_id=None,  # a row is one text
             **changes,
         )
@@ -417,8 +417,8 @@ class Classifier:
 def classify(arguments):
     """Standard input to standard output: `label<tab>probability`, a line each."""
     run, model, tokenizer = recipe.load_run(arguments.run, "text_classification", arguments.int8)
-    config = kt.TransformerConfig.from_json(run.config_file.read_text())
-    classes = json.loads(classes_file(run).read_text())
+    config = kt.TransformerConfig.from_json(run.config_file.read_text(encoding="utf-8"))
+    classes = json.loads(classes_file(run).read_text(encoding="utf-8"))
     room = longest(run.settings["max_length"], config)
     classifier = Classifier(model, tokenizer, classes, room)
     for first, lines in recipe.standard_input():

@@ -450,7 +450,8 @@ def evaluate(arguments):
     translator = load_translator(arguments)
     failed = report_too_long(translator, source)
     references = list(map(translator.tokenizer.plain, target))
-    print(json.dumps(score(translator(source), references, arguments), indent=2))
+    scores = score(translator(source), references, arguments)
+    print(json.dumps({**scores, "test_lines_too_long": failed}, indent=2))
     sys.exit(1 if failed else 0)
 
 

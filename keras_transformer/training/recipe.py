@@ -260,7 +260,7 @@ def open_run(settings, tokenizer, config):
     run = Run.create(folder, vars(settings), overwrite=settings.overwrite)
     shutil.rmtree(log_dir, ignore_errors=True)
     tokenizer.save(run.folder)
-    run.config_file.write_text(config.to_json() + "\n")
+    run.config_file.write_text(config.to_json() + "\n", encoding="utf-8")
     return run, log_dir
 
 
@@ -404,15 +404,17 @@ def clear_errors(program):
     A terminal without a character shows another in its place, and a reader who has enough, such as
     `head`, ends the program without a word.
     """
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed: what is said goes nowhere, and not into the other one
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+        elif hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     try:
         try:
             yield
         finally:
-            if sys.stdout:
-                sys.stdout.flush()  # here, and not when Python ends, where nothing can be caught
+            sys.stdout.flush()  # here, and not when Python ends, where nothing can be caught
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + signal.SIGPIPE)

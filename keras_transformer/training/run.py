@@ -177,6 +177,9 @@ class Run:
 
     def check_new(self, overwrite=False):
         """Raises the `RunError` of `create`."""
+        for parent in self.folder.parents:
+            if (parent / "settings.json").is_file() and (parent / "checkpoints").is_dir():
+                raise RunError(f"{parent} is a run: no other one can be inside it.")
         if self.folder.is_file() or (self.folder.is_dir() and any(self.folder.iterdir())):
             if not self._settings_file.is_file():
                 raise RunError(

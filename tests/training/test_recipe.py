@@ -98,6 +98,15 @@ def test_a_mark_before_standard_input_and_a_closed_one(monkeypatch):
         list(recipe.standard_input())
 
 
+def test_closed_streams_take_what_is_said(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", None)
+    monkeypatch.setattr(sys, "stderr", None)
+    with recipe.clear_errors("demo.py"):
+        print("text", flush=True)
+        print("message", file=sys.stderr)
+        assert not sys.stdout.isatty()
+
+
 PROGRAM = """
 import sys
 from keras_transformer.training import recipe

@@ -144,3 +144,10 @@ def test_checkpoints_are_in_the_order_of_their_updates(folder):
         (run.checkpoints_folder / f"update-{update:010d}.npz").touch()
     (run.checkpoints_folder / "update-0000000007.npz.unfinished").touch()
     assert [int(path.stem[7:]) for path in run.checkpoints()] == [90, 200, 1000]
+
+
+def test_no_run_inside_a_run(tmp_path):
+    Run.create(tmp_path / "a", {})
+    with pytest.raises(RunError, match="no other one can be inside it"):
+        Run.create(tmp_path / "a" / "checkpoints" / "b", {})
+    Run.create(tmp_path / "group" / "b", {})
