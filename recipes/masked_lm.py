@@ -32,7 +32,8 @@ MASK = "[MASK]"  # how a user writes it, whatever the tokenizer calls it
 # Settings
 # ------------------------------------------------------------------------------------------------
 
-FAMILIES = ("bert", "roberta", "distilbert")  # that --from-zoo takes
+# That --from-zoo takes.
+FAMILIES = ("bert", "roberta", "xlm-roberta", "camembert", "distilbert")
 # What the built-in corpus changes: it is small and regular.
 BUILT_IN = {
     "vocabulary_size": 700,

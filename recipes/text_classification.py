@@ -34,7 +34,8 @@ from keras_transformer.zoo import fine_tuning
 # Settings
 # ------------------------------------------------------------------------------------------------
 
-FAMILIES = ("bert", "roberta", "distilbert")  # that --from-zoo takes
+# That --from-zoo takes.
+FAMILIES = ("bert", "roberta", "xlm-roberta", "camembert", "distilbert")
 # What the built-in task changes, when it is learned from scratch: it is small and regular.
 BUILT_IN = {
     "vocabulary_size": 700,

@@ -6,6 +6,7 @@ import struct
 
 import huggingface_hub
 import keras
+import ml_dtypes
 import numpy as np
 import pytest
 import tiny
@@ -839,3 +840,25 @@ def test_presets():
     assert all(hub_id.count("/") == 1 and "/" not in name for name, hub_id in presets.items())
     presets.clear()
     assert kt.zoo.presets()
+
+
+def sinusoids(rows, size):
+    """A table of positions as such folders hold it, though it can be computed."""
+    angle = np.arange(rows)[:, None] / 10000 ** (np.arange(0, size, 2) / size)
+    return np.concatenate([np.sin(angle), np.cos(angle)], axis=1).astype("float32")
+
+
+@pytest.mark.parametrize("side", ["encoder", "decoder"])
+@pytest.mark.parametrize("dtype", ["float32", "float16", ml_dtypes.bfloat16])
+def test_a_stored_table_of_sinusoids(dtype, side, tmp_path):
+    kt.zoo.save(make("marian"), tmp_path)
+    name = f"model.{side}.embed_positions.weight"
+    config = kt.zoo.load_config(tmp_path)
+    right = sinusoids(config.max_sequence_length, config.hidden_dim)
+    change_tensors(tmp_path, lambda found: found.update({name: right.astype(dtype)}))
+    assert_same(make("marian"), kt.zoo.load(tmp_path))
+    for wrong in (np.roll(right, 1, axis=0), right * 1.1, 0 * right, right * np.nan):
+        change_tensors(
+            tmp_path, lambda found, wrong=wrong: found.update({name: wrong.astype(dtype)})
+        )
+        refuse(tmp_path, f"expected {name} to be sinusoids")
