@@ -103,13 +103,12 @@ def parse_training(arguments):
     text = ("source", "pairs")
     settings = recipe.parse_training(training_settings(), arguments, BUILT_IN, text)
     check_files(settings)
-    check_decoding(settings)
+    check_tokenize(settings)
     fine_tuning.check_zoo(settings, FAMILIES, "max_length")
     return settings
 
 
-def check_decoding(settings):
-    recipe.check_bounds(settings)
+def check_tokenize(settings):
     known = sorted(sacrebleu.BLEU.TOKENIZERS)
     if settings.tokenize not in known:
         raise ValueError(
@@ -469,7 +468,8 @@ def parse_command(command, arguments):
     add_decoding(parser.add_argument)
     recipe.add_int8(parser.add_argument)
     options = parser.parse_args(arguments)
-    check_decoding(options)
+    recipe.check_bounds(options)
+    check_tokenize(options)
     return options
 
 

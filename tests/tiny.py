@@ -11,6 +11,22 @@ import keras_transformer as kt
 BACKEND = keras.backend.backend()
 VOCABULARY, PAD, END, START = 11, 0, 1, 2
 
+# What published families are in our settings.
+BERT = {
+    "position": "learned",
+    "scale_embedding": False,
+    "embedding_norm": True,
+    "num_segments": 2,
+    "activation": "gelu",
+    "layer_norm_epsilon": 1e-12,
+}
+GPT2 = {
+    "position": "learned",
+    "scale_embedding": False,
+    "normalize_first": True,
+    "activation": "gelu_tanh",
+    "pad_id": None,
+}
 # One architecture for every way in which models differ.
 ARCHITECTURES = {
     "post_norm": {},

@@ -174,8 +174,7 @@ class MaskedBatches(EpochBatches):
     Raises:
         ValueError: `row_length` has no room for text, the tokenizer has no mask token, there is no
             line with tokens that are neither special nor unknown, or, with `next_sentence`, no two
-            lines that follow each other or no
-            second document.
+            lines that follow each other or no second document.
 
     Example:
 

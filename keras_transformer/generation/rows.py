@@ -28,8 +28,8 @@ def pad_rows(rows, pad_id):
 def _integers(ids):
     """An array of ids, exactly as they are: int32 would make others of large ones."""
     ids = np.asarray(ids)
-    whole = ids.astype("int64") if ids.size or ids.dtype.kind in "iuf" else np.zeros(ids.shape, int)
-    require(ids.dtype.kind in "iuf" and (whole == ids).all(), "whole numbers as ids", ids=ids)
+    whole = ids.astype("int64") if ids.dtype.kind in "iuf" else None
+    require(whole is not None and (whole == ids).all(), "whole numbers as ids", ids=ids)
     return whole
 
 

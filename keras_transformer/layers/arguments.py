@@ -1,10 +1,8 @@
 """What every layer does with its constructor's arguments: check them and give them back."""
 
-import re
-
 import keras
 
-from keras_transformer.xla import in_xla
+from keras_transformer.backend.limited_length import limited_length
 
 
 def serialize_arguments(layer, *names):
@@ -25,30 +23,15 @@ def require(condition, expectation, **received):
 
 
 def require_length(x, most, expectation):
-    """`x (B, T, ...)`, of which T is at most `most`, or an error.
-
-    In TensorFlow's graphs a length may be known only when they run. Then it is an
-    `InvalidArgumentError` with the same sentence, by XLA with no more of it than a name.
+    """`x (B, T, ...)`, of which T is at most `most`, or an error: at the latest when it runs.
 
     >>> require_length(keras.ops.ones((2, 9)), 8, "lines of at most 8 tokens")
     Traceback (most recent call last):
     ValueError: Expected lines of at most 8 tokens. Received: length=9
     """
     length = x.shape[1]
-    if length is not None or keras.config.backend() != "tensorflow":
-        require(length is None or length <= most, expectation, length=length)
-        return x
-    import tensorflow as tf
-
-    length = tf.shape(x)[1]
-    if in_xla():  # which leaves assertions out, but refuses a slice of what is not there
-        name = re.sub(r"\W+", "_", f"expected {expectation}")
-        check = tf.slice(tf.range(most), [0], [length], name)
-    else:
-        sentence = [f"Expected {expectation}. Received: length =", length]
-        check = tf.debugging.Assert(length <= most, sentence)
-    with tf.control_dependencies([check]):
-        return tf.identity(x)
+    require(length is None or length <= most, expectation, length=length)
+    return limited_length(x, most, expectation) if length is None else x
 
 
 def check_shape(name, mask, expected):

@@ -2,8 +2,9 @@
 
 import keras
 
+from keras_transformer.backend.vectorized_map import in_vectorized_map
 from keras_transformer.scopes import CacheScope
-from keras_transformer.xla import in_vectorized_map, in_xla
+from keras_transformer.xla import in_xla
 
 
 def at_real_tokens(function, x, mask):

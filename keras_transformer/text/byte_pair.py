@@ -1,7 +1,7 @@
 """Byte-level BPE, as GPT-2 has it."""
 
 from keras_transformer.text.corpus import TextError
-from keras_transformer.text.tokenizer import Tokenizer, cased, in_parts, too_large
+from keras_transformer.text.tokenizer import DEFAULT_SIZE, Tokenizer, cased, in_parts, too_large
 
 # How GPT-2 writes the bytes that are white space: tab to carriage return, and space.
 _WHITE_SPACE = tuple("ĉĊċČčĠ")
@@ -33,13 +33,14 @@ class BytePair(Tokenizer):
         return token.startswith(_WHITE_SPACE)
 
     @classmethod
-    def _train(cls, kind, lines, vocabulary_size, lowercase, special_tokens, shrink):
+    def _train(cls, kind, lines, vocabulary_size, lowercase, special_tokens):
         import tokenizers
 
         byte_level = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
         alphabet = byte_level.alphabet()
         least = len(alphabet) + len(special_tokens)
-        if vocabulary_size < least:
+        size = vocabulary_size or DEFAULT_SIZE
+        if size < least:
             raise TextError(
                 f"Expected vocabulary_size at least {least} for {len(alphabet)} bytes and "
                 f"{len(special_tokens)} special tokens. Received: {vocabulary_size=}"
@@ -48,13 +49,13 @@ class BytePair(Tokenizer):
         model.pre_tokenizer = byte_level
         model.decoder = tokenizers.decoders.ByteLevel()
         trainer = tokenizers.trainers.BpeTrainer(
-            vocab_size=vocabulary_size,
+            vocab_size=size,
             special_tokens=list(special_tokens),
             initial_alphabet=alphabet,
             show_progress=False,
         )
         model.train_from_iterator((cased(line, lowercase) for line in in_parts(lines)), trainer)
-        if model.get_vocab_size() < vocabulary_size and not shrink:
+        if vocabulary_size and model.get_vocab_size() < vocabulary_size:
             raise too_large(model.get_vocab_size(), vocabulary_size)
         return cls(kind, lowercase, model.to_str().encode(), len(special_tokens) > 4)
 

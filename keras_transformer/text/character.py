@@ -30,9 +30,9 @@ class Character(Tokenizer):
         return token.isspace()
 
     @classmethod
-    def _train(cls, kind, lines, vocabulary_size, lowercase, special_tokens, shrink):
+    def _train(cls, kind, lines, vocabulary_size, lowercase, special_tokens):
         counts = Counter("".join(cased(line, lowercase) for line in lines))
-        characters = sorted(most_frequent(counts, vocabulary_size, special_tokens, shrink))
+        characters = sorted(most_frequent(counts, vocabulary_size, special_tokens))
         return cls(kind, lowercase, [*special_tokens, *characters], len(special_tokens) > 4)
 
     @staticmethod

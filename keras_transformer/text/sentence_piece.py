@@ -5,7 +5,7 @@ import re
 from collections import Counter
 
 from keras_transformer.text.corpus import TextError
-from keras_transformer.text.tokenizer import Tokenizer, cased, in_parts, too_large
+from keras_transformer.text.tokenizer import DEFAULT_SIZE, Tokenizer, cased, in_parts, too_large
 
 # The trainer of SentencePiece does not survive a NUL, in text or in a piece.
 _NUL = "\0"
@@ -44,10 +44,10 @@ class SentencePiece(Tokenizer):
         return token.startswith("▁")
 
     @classmethod
-    def _train(cls, kind, lines, vocabulary_size, lowercase, special_tokens, shrink):
+    def _train(cls, kind, lines, vocabulary_size, lowercase, special_tokens):
         lines = [cased(line, lowercase).replace(_NUL, " ") for line in in_parts(lines)]
         extra = special_tokens[4:]
-        proto = _learn(kind, lines, vocabulary_size, len(extra), shrink)
+        proto = _learn(kind, lines, vocabulary_size, len(extra))
         proto = _add_special(_cover_characters(proto, lines), extra)
         return cls(kind, lowercase, proto, len(special_tokens) > 4)
 
@@ -65,11 +65,12 @@ class SentencePiece(Tokenizer):
         return path.read_bytes()
 
 
-def _learn(kind, lines, vocabulary_size, extra, shrink):
+def _learn(kind, lines, vocabulary_size, extra):
     """A trained model, with room for extra pieces, and with pieces for all bytes if they fit."""
     import sentencepiece
 
-    room = ""
+    is_exact, room = vocabulary_size is not None, ""
+    vocabulary_size = vocabulary_size or DEFAULT_SIZE
     for with_bytes in (True, False):
         proto = io.BytesIO()
         try:
@@ -77,7 +78,7 @@ def _learn(kind, lines, vocabulary_size, extra, shrink):
                 sentence_iterator=iter(lines),
                 model_writer=proto,
                 vocab_size=vocabulary_size - extra,
-                hard_vocab_limit=not shrink,
+                hard_vocab_limit=is_exact,
                 model_type="bpe" if kind == "sentencepiece_bpe" else "unigram",
                 normalization_rule_name=_AS_IT_IS,
                 byte_fallback=with_bytes,

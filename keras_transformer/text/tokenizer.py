@@ -9,6 +9,7 @@ import numpy as np
 from keras_transformer.text.corpus import TextError, read_lines
 from keras_transformer.text.frame import Frame
 
+DEFAULT_SIZE = 8000  # tokens of a vocabulary, where nobody asks for a number and a text has as many
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -268,12 +269,12 @@ def in_parts(lines, most=1000):
         yield from parts.findall(line) if len(line) > most else [line]
 
 
-def most_frequent(counts, vocabulary_size, special_tokens, shrink):
+def most_frequent(counts, vocabulary_size, special_tokens):
     """The tokens of a Counter, all of them or as many as fit beside the special ones."""
     most = len(counts) + len(special_tokens)
     if vocabulary_size is None:
         vocabulary_size = most
-    if vocabulary_size > most and not shrink:
+    if vocabulary_size > most:
         raise too_large(most, vocabulary_size)
     # most_common keeps the order of first appearance among equals
     return [token for token, _ in counts.most_common(vocabulary_size - len(special_tokens))]

@@ -31,9 +31,6 @@ KINDS = {
 }
 
 
-DEFAULT_SIZE = 8000  # tokens of a vocabulary, where a text has as many
-
-
 def train_tokenizer(kind, lines, vocabulary_size=None, lowercase=False, mask=False):
     """Learns a vocabulary from text.
 
@@ -77,9 +74,6 @@ def train_tokenizer(kind, lines, vocabulary_size=None, lowercase=False, mask=Fal
         raise ValueError(
             f"Expected kind to be one of {', '.join(map(repr, KINDS))}{hint}. Received: {kind=}"
         )
-    shrink = vocabulary_size is None
-    if shrink and kind not in ("whitespace", "character"):
-        vocabulary_size = DEFAULT_SIZE
     special_tokens = KINDS[kind].special_tokens[: 5 if mask else 4]
     if vocabulary_size is not None and vocabulary_size <= len(special_tokens):
         raise ValueError(
@@ -90,7 +84,7 @@ def train_tokenizer(kind, lines, vocabulary_size=None, lowercase=False, mask=Fal
     if not any(line.strip() for line in lines):
         raise TextError("Expected text to learn a vocabulary from. Received: no line with text")
     check_surrogates(lines)
-    return KINDS[kind]._train(kind, lines, vocabulary_size, lowercase, special_tokens, shrink)
+    return KINDS[kind]._train(kind, lines, vocabulary_size, lowercase, special_tokens)
 
 
 def load_vocabulary(path):

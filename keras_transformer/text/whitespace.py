@@ -26,9 +26,9 @@ class Whitespace(Tokenizer):
         return starts
 
     @classmethod
-    def _train(cls, kind, lines, vocabulary_size, lowercase, special_tokens, shrink):
+    def _train(cls, kind, lines, vocabulary_size, lowercase, special_tokens):
         counts = Counter(token for line in lines for token in cased(line, lowercase).split())
-        tokens = [*special_tokens, *most_frequent(counts, vocabulary_size, special_tokens, shrink)]
+        tokens = [*special_tokens, *most_frequent(counts, vocabulary_size, special_tokens)]
         return cls(kind, lowercase, tokens, len(special_tokens) > 4)
 
     def _encode(self, lines):

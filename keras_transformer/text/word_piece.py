@@ -3,7 +3,7 @@
 import re
 
 from keras_transformer.text.frame import Frame
-from keras_transformer.text.tokenizer import Tokenizer, too_large
+from keras_transformer.text.tokenizer import DEFAULT_SIZE, Tokenizer, too_large
 
 
 class WordPiece(Tokenizer):
@@ -28,18 +28,18 @@ class WordPiece(Tokenizer):
         return not token.startswith("##")
 
     @classmethod
-    def _train(cls, kind, lines, vocabulary_size, lowercase, special_tokens, shrink):
+    def _train(cls, kind, lines, vocabulary_size, lowercase, special_tokens):
         import keras_hub
         import tensorflow as tf
 
         tokens = keras_hub.tokenizers.compute_word_piece_vocabulary(
             tf.data.Dataset.from_tensor_slices(lines).batch(1024),
-            vocabulary_size,
+            vocabulary_size or DEFAULT_SIZE,
             lowercase=lowercase,
             reserved_tokens=list(special_tokens),
         )
-        enough = 0.95 * vocabulary_size  # the trainer itself is content with it
-        if len(tokens) < enough and not shrink:
+        # The trainer itself is content with 95 %.
+        if vocabulary_size and len(tokens) < 0.95 * vocabulary_size:
             raise too_large(len(tokens), vocabulary_size)
         return cls(kind, lowercase, tokens, len(special_tokens) > 4)
 

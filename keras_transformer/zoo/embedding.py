@@ -1,5 +1,6 @@
 """Vectors of texts, as the folders of sentence-transformers say that they are made."""
 
+import dataclasses
 import json
 
 import keras
@@ -8,7 +9,7 @@ import numpy as np
 from keras_transformer import models
 from keras_transformer.data import length_batches
 from keras_transformer.zoo.checkpoint import CONFIG, ZooError, find, read_json
-from keras_transformer.zoo.loading import FAMILIES, load, load_config, load_weights
+from keras_transformer.zoo.loading import FAMILIES, load, load_config, load_weights, of_dtype
 from keras_transformer.zoo.tokenizers import load_tokenizer
 
 BATCH_TOKENS = 8192
@@ -182,12 +183,8 @@ def _load(place, dtype):
         if model.outputs[0].shape[-1] != config.hidden_dim:
             raise ZooError(f"{place}: expected a model of hidden states. Received: one with logits")
         return model, config
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(dtype or before)
-    try:
-        model = models.encoder_only(load_config(place, pooler=False))
-    finally:
-        keras.config.set_dtype_policy(before)
+    with of_dtype(dtype):
+        model = models.encoder_only(dataclasses.replace(config, pooler=False))
     load_weights(model, place)
     return model, config
 

@@ -68,8 +68,7 @@ def load(path_or_id, dtype=None):
     >>> kt.zoo.load(folder).name
     'gpt2'
     """
-    before = keras.config.dtype_policy()
-    policy = keras.dtype_policies.get(dtype or before)
+    policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
     found = Checkpoint(find(path_or_id))
     with _naming(found.folder):
         family = _family(found.settings)
@@ -79,14 +78,22 @@ def load(path_or_id, dtype=None):
         if head.kind == "encoder":  # whose pooler may be left out
             pooler = family.names.get("pooled_output", "") + ".weight"
             changes["pooler"] = pooler in family.full_names(found.names)
-        keras.config.set_dtype_policy(policy)
-        try:
+        with of_dtype(policy):
             model = _build(dataclasses.replace(config, **changes), head, found.settings)
-        finally:
-            keras.config.set_dtype_policy(before)
         _restore(model, found, family, head, head.may_lack)
         remember(model, found, family)
     return model
+
+
+@contextlib.contextmanager
+def of_dtype(dtype):
+    """Models that are built here have this dtype policy; None leaves the global one."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(dtype or before)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def load_config(path_or_id, **changes):

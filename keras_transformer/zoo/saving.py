@@ -40,7 +40,6 @@ def save(model, folder, tokenizer=None, labels=None):
 
     Raises:
         ZooError: for a model that no family can express, and for labels that are not its classes'.
-        TextError: for a tokenizer that `transformers` has no equal of.
 
     Example:
 

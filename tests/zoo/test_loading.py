@@ -11,20 +11,13 @@ import numpy as np
 import pytest
 import tiny
 from safetensors.numpy import load_file, save_file
+from tiny import BERT, GPT2
 
 import keras_transformer as kt
 from keras_transformer.zoo import ZooError, checkpoint
 from keras_transformer.zoo.family import NULLABLE
 from keras_transformer.zoo.loading import FAMILIES
 
-BERT = {
-    "position": "learned",
-    "scale_embedding": False,
-    "embedding_norm": True,
-    "num_segments": 2,
-    "activation": "gelu",
-    "layer_norm_epsilon": 1e-12,
-}
 LLAMA = {
     "position": "rotary",
     "norm": "rms_norm",
@@ -37,13 +30,6 @@ LLAMA = {
     "num_heads": 4,
     "num_key_value_heads": 2,
     "hidden_dim": 16,
-    "pad_id": None,
-}
-GPT2 = {
-    "position": "learned",
-    "scale_embedding": False,
-    "normalize_first": True,
-    "activation": "gelu_tanh",
     "pad_id": None,
 }
 BART = {"position": "learned", "embedding_norm": True, "activation": "gelu"}

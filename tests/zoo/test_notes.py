@@ -26,22 +26,7 @@ LABELS = {
     "label2id": {"NEGATIVE": 0, "NEUTRAL": 1, "POSITIVE": 2},
     "problem_type": "single_label_classification",
 }
-BERT = {
-    "position": "learned",
-    "scale_embedding": False,
-    "embedding_norm": True,
-    "num_segments": 2,
-    "activation": "gelu",
-    "layer_norm_epsilon": 1e-12,
-    "pooler": True,
-}
-GPT2 = {
-    "position": "learned",
-    "scale_embedding": False,
-    "normalize_first": True,
-    "activation": "gelu_tanh",
-    "pad_id": None,
-}
+BERT = {**tiny.BERT, "pooler": True}
 
 
 def translator():
@@ -55,7 +40,7 @@ def classifier(num_classes=3, **changes):
 
 
 def language_model():
-    return named(tiny.randomize(kt.models.decoder_only(tiny.config(**GPT2))), "gpt2")
+    return named(tiny.randomize(kt.models.decoder_only(tiny.config(**tiny.GPT2))), "gpt2")
 
 
 def named(model, name):
