@@ -8,7 +8,11 @@ import time
 import keras
 import numpy as np
 
-from keras_transformer.training.optimizers import batches_done, batches_per_update
+from keras_transformer.training.optimizers import (
+    ACCUMULATED_WEIGHT,
+    batches_done,
+    batches_per_update,
+)
 from keras_transformer.training.run import Run, RunError
 
 
@@ -93,6 +97,8 @@ def load_checkpoint(path, model):
     """
     with np.load(path) as file:
         for name, variable in _named_variables(model).items():
+            if name not in file and variable.name == ACCUMULATED_WEIGHT:
+                continue  # of a run that accumulated before batches had weights
             variable.assign(_read(file, name, variable, path))
         return Position(**json.loads(str(file["position"])))
 

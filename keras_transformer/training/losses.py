@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from keras_transformer.layers.arithmetic import softmax_and_log_total
+from keras_transformer.training.accumulation import with_weight
 
 
 def flat_tokens(labels, logits, pad_id, sample_weight=None):
@@ -120,7 +121,8 @@ class MaskedCrossentropy(keras.losses.Loss):
 
     Call arguments: `y_true (B, T)` integer labels, `y_pred (B, T, V)` logits, and an optional
     `sample_weight` `(B,)`, `(B, 1)` or `(B, T)`; the result is then the weighted mean,
-    `sum(weight * loss) / sum(weight)` over real tokens. A batch with none has loss 0.
+    `sum(weight * loss) / sum(weight)` over real tokens. A batch with none has loss 0. Batches whose
+    gradients are accumulated by `Adam`, `AdamW` or `adamw` count as much as their weights sum to.
 
     Args:
         label_smoothing: Share of each target spread evenly over the vocabulary, in `[0, 1)`.
@@ -153,8 +155,10 @@ class MaskedCrossentropy(keras.losses.Loss):
 
     def __call__(self, y_true, y_pred, sample_weight=None):
         # Flattened logits are a new tensor, which leaves the implicit mask behind.
-        loss = super().__call__(*flat_tokens(y_true, y_pred, self.pad_id, sample_weight))
-        return ops.sum(loss)  # of a batch without rows Keras gives one loss a token, none
+        labels, logits, weights = flat_tokens(y_true, y_pred, self.pad_id, sample_weight)
+        loss = super().__call__(labels, logits, weights)
+        loss = ops.sum(loss)  # of a batch without rows Keras gives one loss a token, none
+        return with_weight(loss, ops.sum(weights))
 
     def call(self, y_true, y_pred):
         return token_crossentropy(y_true, y_pred, self.label_smoothing)

@@ -3,6 +3,10 @@
 import keras
 from keras import ops
 
+from keras_transformer.training.accumulation import take_weight
+
+ACCUMULATED_WEIGHT = "accumulated_weight"
+
 
 class Step:
     """What our Adam does otherwise than Keras'.
@@ -12,15 +16,32 @@ class Step:
     numbers are the same but for rounding. `gradient_norm` is the norm of all gradients of the last
     update together, before they are clipped. And a schedule counts updates, where Keras' counts
     batches, also if the gradients of several are accumulated.
+
+    Gradients accumulate as `sum(w * g) / sum(w)`, where Keras takes the plain mean of the `g`: if
+    `w` is what the loss of a batch is the mean of, that is the gradient of one large batch.
     """
 
     def build(self, variables):
         if self.built:
             return
         super().build(variables)
-        self.gradient_norm = self.add_variable(
-            (), dtype="float32", aggregation="only_first_replica", name="gradient_norm"
-        )
+        self.gradient_norm = self._add_number("gradient_norm")
+        if self.gradient_accumulation_steps:
+            self.accumulated_weight = self._add_number(ACCUMULATED_WEIGHT)
+
+    def _add_number(self, name):
+        return self.add_variable((), dtype="float32", aggregation="only_first_replica", name=name)
+
+    def _backend_apply_gradients(self, grads, trainable_variables):
+        weight = take_weight()
+        if self.gradient_accumulation_steps:
+            if weight is None or _in_strategy():
+                weight = 1.0
+            grads = [ops.multiply(grad, ops.cast(weight, grad.dtype)) for grad in grads]
+            is_first = self._iterations % self.gradient_accumulation_steps == 0
+            before = ops.where(is_first, 0.0, self.accumulated_weight.value)
+            self.accumulated_weight.assign(before + weight)
+        super()._backend_apply_gradients(grads, trainable_variables)
 
     def _get_current_learning_rate(self):
         if isinstance(self._learning_rate, keras.optimizers.schedules.LearningRateSchedule):
@@ -28,6 +49,10 @@ class Step:
         return super()._get_current_learning_rate()
 
     def _clip_gradients(self, grads):
+        if self.gradient_accumulation_steps:  # what Keras has divided by the number of batches
+            total = self.accumulated_weight.value
+            scale = ops.divide_no_nan(float(self.gradient_accumulation_steps), total)
+            grads = [grad * ops.cast(scale, grad.dtype) for grad in grads]
         if keras.config.backend() == "tensorflow":
             import tensorflow as tf
 
@@ -71,7 +96,7 @@ class Step:
         import tensorflow as tf
 
         dense = isinstance(gradient, tf.Tensor) and gradient.dtype == "float32"
-        return dense and variable.dtype == tf.float32 and not tf.distribute.has_strategy()
+        return dense and variable.dtype == tf.float32 and not _in_strategy()
 
 
 @keras.saving.register_keras_serializable("keras_transformer")
@@ -118,8 +143,10 @@ def adamw(model, learning_rate, weight_decay=0.01, clip_norm=None, beta_2=0.999,
         weight_decay: float, share of a weight that decays an update, times the learning rate.
         clip_norm: Largest norm of all gradients together. None or 0 means no limit.
         beta_2: float, memory of the squared gradients.
-        accumulate: int, batches whose gradients are averaged into one update. The schedule, the
-            clipping and the decay are those of updates.
+        accumulate: int, batches whose gradients make one update. The schedule, the clipping and the
+            decay are those of updates. With `MaskedCrossentropy` the update is that of one large
+            batch: each counts as much as it has real tokens. Batches of other losses count alike,
+            and so do all under a `tf.distribute` strategy.
 
     References:
         Devlin et al. 2019, "BERT", appendix A.2.
@@ -143,6 +170,14 @@ def adamw(model, learning_rate, weight_decay=0.01, clip_norm=None, beta_2=0.999,
     if spared:
         optimizer.exclude_from_weight_decay(var_list=spared)
     return optimizer
+
+
+def _in_strategy():
+    if keras.config.backend() != "tensorflow":
+        return False
+    import tensorflow as tf
+
+    return tf.distribute.has_strategy()
 
 
 def batches_done(optimizer):

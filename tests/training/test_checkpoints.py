@@ -146,6 +146,24 @@ def test_resumed_within_an_accumulation(run, uninterrupted_accumulation, batches
     assert (last.epoch, last.batches, last.updates) == (3, 0, 7)
 
 
+def test_runs_from_before_batches_had_weights_go_on(tmp_path):
+    model, path = make_model(accumulate=ACCUMULATE), tmp_path / "update-0000000005.npz"
+    train(model, 2)
+    save_checkpoint(path, model, Position(epoch=2, updates=5))
+    with np.load(path) as file:
+        last = max(
+            (name for name in file if name.startswith("optimizer/")),
+            key=lambda name: int(name[10:]),
+        )
+        older = {name: file[name] for name in file if name != last}
+    np.savez(path, **older)
+    resumed = make_model(99, ACCUMULATE)
+    start = load_checkpoint(path, resumed)
+    for one in (model, resumed):
+        train(one, 3, start=start)
+    assert_same_state(resumed, model)
+
+
 @pytest.mark.parametrize(("accumulate", "batches"), [(None, 7), (5, 6)])
 def test_an_interrupted_run_averages_the_same_checkpoints(run, tmp_path, accumulate, batches):
     other = Run.create(tmp_path / "other", {})

@@ -147,6 +147,63 @@ def test_accumulated_batches_are_one_large_batch():
         )
 
 
+def token_model():
+    keras.utils.set_random_seed(0)
+    return keras.Sequential(
+        [keras.Input((6,), dtype="int32"), keras.layers.Embedding(7, 4), keras.layers.Dense(7)]
+    )
+
+
+@pytest.mark.parametrize("eager", [False, True])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_accumulated_batches_count_as_much_as_they_have_real_tokens(eager, weighted):
+    """Updates of 1, 6 and 0, and then of 3, 5 and 2 real tokens."""
+    x = np.arange(36).reshape(6, 6) % 7
+    counts = np.array([1, 6, 0, 3, 5, 2])
+    y = np.where(np.arange(6) < counts[:, None], x[:, ::-1] % 6 + 1, 0)
+    sample_weight = np.array([1.0, 0.5, 1.0, 2.0, 0.0, 1.0]) if weighted else None
+    models = []
+    for accumulate, batch_size in ((1, 3), (3, 1)):
+        model = token_model()
+        optimizer = adamw(model, 0.05, clip_norm=0.3, accumulate=accumulate)
+        model.compile(optimizer, kt.training.MaskedCrossentropy(), run_eagerly=eager)
+        model.evaluate(x, y, verbose=0)  # which is not to weigh on what comes
+        model.fit(x, y, batch_size, sample_weight=sample_weight, shuffle=False, verbose=0)
+        models.append(model)
+    large, several = models
+    norms = [float(model.optimizer.gradient_norm) for model in models]
+    assert norms[1] == pytest.approx(norms[0], rel=1e-4)
+    for one, other in zip(large.weights, several.weights, strict=True):
+        np.testing.assert_allclose(tiny.numpy(other), tiny.numpy(one), rtol=1e-4, atol=1e-5)
+
+
+def test_accumulated_batches_without_a_real_token_change_nothing():
+    model = token_model()
+    model.compile(adamw(model, 0.05, 0.0, accumulate=2), kt.training.MaskedCrossentropy())
+    before = model.get_weights()
+    model.fit(np.ones((2, 6), "int32"), np.zeros((2, 6), "int32"), 1, verbose=0)
+    for one, other in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_batches_of_another_loss_count_alike_after_one_that_weighs():
+    """Whoever trained last, and with whatever optimiser."""
+    x, y = np.arange(12).reshape(2, 6) % 7, np.ones((2, 6), "int32")
+    losses = "sparse_categorical_crossentropy"
+    models = []
+    for begin in (False, True):
+        if begin:
+            other = token_model()
+            other.compile(kt.training.Adam(), kt.training.MaskedCrossentropy())
+            other.fit(x, y, 1, verbose=0)
+        model = token_model()
+        model.compile(adamw(model, 0.05, clip_norm=0.3, accumulate=2), losses)
+        model.fit(x, y, 1, shuffle=False, verbose=0)
+        models.append(model)
+    for one, other in zip(*(model.get_weights() for model in models), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5)
+
+
 def test_weights_stay_between_updates():
     model = make_model()
     model.compile(adamw(model, RATE, accumulate=3), "mse")
