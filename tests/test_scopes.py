@@ -10,7 +10,7 @@ from keras import ops
 from tiny import BACKEND, forward, numpy, random_ids
 
 import keras_transformer as kt
-from keras_transformer.generation.anatomy import split_at_memory
+from keras_transformer.generation.anatomy import Anatomy
 
 B, T, LENGTH = 2, 7, 9
 IDS = random_ids(B, T)
@@ -140,13 +140,12 @@ def test_an_encoder_decoder_is_cut_at_its_memory(by_hand, sizes, tmp_path):
     source[1, 3:] = 0
     expected = forward(model, source, IDS)
     for each in (model, tiny.reload(model, tmp_path)):
-        encoder, decoder = split_at_memory(each)
-        memory = encoder(ops.convert_to_tensor(source))
-        if not by_hand:  # explicit masks need no mask that comes with the memory
-            memory = ops.convert_to_tensor(numpy(memory))
+        anatomy = Anatomy(each)
+        memory, mask = anatomy.encode(ops.convert_to_tensor(source))
+        mask = mask if by_hand else None  # explicit masks need none that comes with the memory
 
-        def decode(token_ids, training, decoder=decoder, memory=memory):
-            return decoder([ops.convert_to_tensor(source), token_ids, memory])
+        def decode(token_ids, training, anatomy=anatomy, memory=memory, mask=mask):
+            return anatomy.decode(token_ids, ops.convert_to_tensor(source), memory, mask)
 
         np.testing.assert_allclose(in_chunks(step(decode), IDS, sizes), expected, atol=2e-5)
     np.testing.assert_allclose(forward(model, source, IDS), expected, atol=1e-6)  # still whole
@@ -154,13 +153,13 @@ def test_an_encoder_decoder_is_cut_at_its_memory(by_hand, sizes, tmp_path):
 
 def test_cross_attention_projects_the_memory_once():
     model = tiny.make("encoder_decoder")
-    encoder, decoder = split_at_memory(model)
+    anatomy = Anatomy(model)
     source = ops.convert_to_tensor(random_ids(B, 5))
-    memory, calls = encoder(source), []
+    memory, calls = anatomy.encode(source), []
     for layer in model._flatten_layers():
         if isinstance(layer, kt.MultiHeadCrossAttention):
             layer.project = lambda m, project=layer.project: calls.append(1) or project(m)
-    in_chunks(step(lambda ids, training: decoder([source, ids, memory])), IDS, [1] * T)
+    in_chunks(step(lambda ids, training: anatomy.decode(ids, source, *memory)), IDS, [1] * T)
     assert len(calls) == 2  # one for each of the two layers, not for each of the seven tokens
 
 

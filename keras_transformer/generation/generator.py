@@ -3,13 +3,7 @@
 import numpy as np
 from keras import ops
 
-from keras_transformer.generation.anatomy import (
-    cache_window,
-    learned_length,
-    padding_of,
-    split_at_memory,
-    vocabulary_size,
-)
+from keras_transformer.generation.anatomy import Anatomy, padding_of
 from keras_transformer.generation.compiling import compile_for
 from keras_transformer.generation.decoding import CachedDecoding
 from keras_transformer.generation.rows import append_rows, check_rows, pad_rows
@@ -27,14 +21,15 @@ class Generator:
     TensorFlow compiles it by XLA where all weights compute in float32, unless a layer has
     `supports_jit = False`: on CPUs that is faster in float32, and slower in half precision.
 
-    Works on any Functional model of this package's layers, one loaded from a `.keras` file
-    included. A model with a layer named `memory` is an encoder-decoder: its encoder ends there and
-    runs once. Its inputs are the source and the target, in this order. Any other model is
-    decoder-only. Where all of a model's causal masks have a window, the cache holds the widest one
-    and no more.
+    Works on any Functional or Sequential model of this package's layers, one loaded from a `.keras`
+    file, or with other models inside, included. A model with a layer named `memory`, wherever it
+    is, is an encoder-decoder: its encoder ends there and runs once. The input that leads there is
+    the source, the other one the target. Any other model is decoder-only. Where all of a decoder's
+    causal masks have a window, the cache holds the widest one and no more.
 
     Args:
-        model: a Functional `keras.Model` with logits as output.
+        model: a `keras.Model`, Functional or Sequential, with logits as its only output, or as the
+            one named `logits` in a dict.
         end_id: int, the token that ends a sequence, or a list of several. None never stops early.
         start_id: int, the token that a decoder starts with; needed for an encoder-decoder. Of other
             models it is the one that a prompt may begin with.
@@ -59,7 +54,8 @@ class Generator:
         `pad_id` after `end_id`. Of several samples or hypotheses it is the best one.
 
     Raises:
-        ValueError: for an encoder-decoder without `start_id`, an empty prompt, more tokens than
+        ValueError: for a subclassed model, a decoder with layers that know no cache or see later
+            tokens, an encoder-decoder without `start_id`, an empty prompt, more tokens than
             `context`, ids outside the vocabulary, padding on the left, and prompts of several
             lengths where neither padding nor an end is known.
 
@@ -95,21 +91,18 @@ class Generator:
             sampler=sampler,
         )
         self.model = model
+        self.anatomy = Anatomy(model)
+        self.encoder = self.anatomy.encoder
         self.end_ids = tuple(np.atleast_1d(-1 if end_id is None else end_id).tolist())
         self.start_id = start_id
         self.pad_id = padding_of(model, self.end_ids) if pad_id is None else pad_id
         self.max_new_tokens = max_new_tokens
         self.sampler = GreedySampler() if sampler == "greedy" else sampler
         self.rules = tuple(rules)
-        self.window = cache_window(model)
-        self.encoder = None
-        if any(layer.name == "memory" for layer in model.layers):
+        if self.encoder:
             require(start_id is not None, "a start_id for an encoder-decoder", start_id=start_id)
-            self.encoder, self.decoder = split_at_memory(model)
         require(context is None or context > 0, "context to be positive or None", context=context)
-        logits = None if self.encoder else model.output.shape[-1]
-        self.vocabulary_size = vocabulary_size((self.encoder or model).operations, logits)
-        lengths = context, learned_length(self.decoder if self.encoder else model)
+        lengths = context, self.anatomy.learned_length
         self.context = min((length for length in lengths if length), default=None)
         require(max_new_tokens or self.context, "max_new_tokens or a context", context=context)
         self._generate = compile_for(model, self._generate)
@@ -179,7 +172,10 @@ class Generator:
 
         Tokens after the one that completes a stop string are no part of the score.
         """
-        pieces, scores = zip(*self._stream(ids, decode, stop), strict=True)
+        steps = list(self._stream(ids, decode, stop))
+        if not steps:  # there are no rows
+            return [], []
+        pieces, scores = zip(*steps, strict=True)
         texts = np.array(["".join(row) for row in zip(*pieces, strict=True)], object)
         texts, scores = self._best_first(texts, scores[-1])
         return texts.tolist(), scores.tolist()
@@ -205,7 +201,7 @@ class Generator:
         text = TextStream(decode, prompts, stop)
         random = self.sampler.draw(max_new_tokens, len(ids))
         score, said = np.zeros(len(ids)), 0
-        while True:
+        while len(ids):
             room = self.context - ids.shape[1] + 1 if self.context and not self.encoder else None
             was_over, before = text.over.copy(), score
             for tokens, done, gain in self._tokens(ids, lengths, random[said:][:room], said, text):
@@ -252,7 +248,7 @@ class Generator:
         """`(ids, lengths)` of a call, a row for each sample."""
         ids, lengths = pad_rows(ids, self.pad_id)
         may_start = self.pad_id in (self.start_id, *self.end_ids)
-        check_rows(ids, lengths, self.pad_id, self.vocabulary_size, may_start)
+        check_rows(ids, lengths, self.pad_id, self.anatomy.vocabulary_size, may_start)
         require(
             self.pad_id >= 0 or (lengths == ids.shape[1]).all(),
             "a pad_id for prompts of several lengths, of a model without one",
@@ -271,12 +267,12 @@ class Generator:
         return np.take_along_axis(rows, index, axis=1), np.take_along_axis(scores, order, axis=1)
 
     def _generate(self, ids, lengths, random):
-        memory = self.encoder and self.encoder(ids)
+        memory = self.anatomy.encode(ids)
         decoding = self._decoding(ids, lengths, memory, self._room(ids))
         return self.sampler.generate(decoding, random)
 
     def _begin(self, ids, lengths, random, said):
-        memory = self.encoder and self.encoder(ids)
+        memory = self.anatomy.encode(ids)
         decoding = self._decoding(ids, lengths, memory, random.shape[0], said)
         return memory, self.sampler.begin(decoding)
 
@@ -294,9 +290,7 @@ class Generator:
             prompt = ops.take_along_axis(ids, shifted, axis=1)  # padding moved to the left
 
         def decode(token_ids):
-            if self.encoder:
-                return self.decoder([ids, token_ids, memory])
-            return self.model(token_ids, training=False)
+            return self.anatomy.decode(token_ids, ids, *memory)
 
         return CachedDecoding(
             decode,
@@ -307,7 +301,7 @@ class Generator:
             self.pad_id,
             self.rules,
             self.sampler.width,
-            self.window,
+            self.anatomy.window,
             said,
         )
 

@@ -95,7 +95,7 @@ def test_a_window_bounds_the_cache_and_changes_nothing(family, sampler):
             assert set(sizes) == {3 * width}  # the window of 3, for each hypothesis
         sizes.clear()
         generator = kt.Generator(model, None, max_new_tokens=12, **arguments)
-        generator.window = None  # before anything is compiled
+        generator.anatomy.window = None  # before anything is compiled
         expected_rows, expected_scores = generator.n_best(PROMPTS)
         prompt = 1 if start else max(map(len, PROMPTS)) - 1
         assert min(size for size in sizes if size != prompt) > 10
@@ -152,9 +152,11 @@ def test_float32_is_compiled_by_xla_and_half_precision_is_not(precision, monkeyp
 
 
 def test_a_layer_without_a_window_needs_everything():
-    assert kt.Generator(tiny.make("decoder_only", "window"), None).window == 3
-    assert kt.Generator(tiny.make("decoder_only"), None).window is None
-    assert kt.Generator(tiny.language_model_by_hand(), None).window is None  # one of its two masks
+    assert kt.Generator(tiny.make("decoder_only", "window"), None).anatomy.window == 3
+    assert kt.Generator(tiny.make("decoder_only"), None).anatomy.window is None
+    assert (
+        kt.Generator(tiny.language_model_by_hand(), None).anatomy.window is None
+    )  # one of its two masks
 
 
 def test_compiled_and_reloaded(language_model, translator, tmp_path):
