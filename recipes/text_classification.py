@@ -17,6 +17,7 @@ import json
 import os
 import random
 import sys
+import warnings
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's notes on the machine
 
@@ -61,6 +62,7 @@ def training_settings():
     add("--text-column", help="the text's column, its position from 1 or its name in line 1")
     add("--label-column", help="the label's column, the same (default: 1 and 2)")
     add("--header", action="store_true", help="line 1 names the columns; named ones imply it")
+    add("--regression", action="store_true", help="labels are numbers, to learn as they are")
     add("--tokenizer", help=f"one of {', '.join(kt.text.KINDS)} (default wordpiece)")
     add("--vocabulary", help="instead of training a tokenizer: a published BERT's vocab.txt")
     add(
@@ -97,6 +99,8 @@ def parse_training(arguments):
     settings = recipe.parse_training(training_settings(), arguments, BUILT_IN, text)
     if not settings.train and (settings.valid or settings.test):
         raise ValueError("--valid and --test go together with --train.")
+    if settings.regression and not settings.train:
+        raise ValueError("--regression goes together with --train.")
     if settings.fresh and not settings.from_run:
         raise ValueError("--fresh goes together with --from-run.")
     if settings.from_run and settings.from_zoo:
@@ -112,27 +116,43 @@ def parse_training(arguments):
 
 
 def read_text(settings):
-    """Training, validation and test text, each `(texts, labels)`, and the names of the classes."""
+    """Training, validation and test text, each `(texts, labels)`, and the names of the classes.
+
+    With --regression the labels are float and the classes None.
+    """
     if not settings.train:
         rows = built_in_rows(5000, settings.seed)
         parts = [rows[:4000], rows[4000:4500], rows[4500:]]
         train, valid, test = [tuple(map(list, zip(*part, strict=True))) for part in parts]
         return train, valid, test, sorted(set(train[1]))
-    columns = settings.text_column, settings.label_column
-    header = settings.header
-    train = kt.text.read_table(settings.train, *columns, header=header)
-    classes = sorted(set(train[1]))
-    if len(classes) < 2:
+    train = read_table(settings, settings.train)
+    classes = None if settings.regression else sorted(set(train[1]))
+    if classes and len(classes) < 2:
         raise ValueError(f"{settings.train}: expected at least two labels, found {classes[0]!r}")
     valid, test = [
-        path and kt.text.read_table(path, *columns, classes=classes, header=header)
-        for path in (settings.valid, settings.test)
+        path and read_table(settings, path, classes) for path in (settings.valid, settings.test)
     ]
     if valid is None:
         train, valid = hold_out(train, settings.seed)
     if test is None:
         train, test = hold_out(train, settings.seed + 1)
     return train, valid, test, classes
+
+
+def read_table(settings, path, classes=None):
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        table = kt.text.read_table(
+            path,
+            settings.text_column,
+            settings.label_column,
+            classes,
+            settings.header,
+            settings.regression,
+        )
+    for warning in found:
+        print(f"{warning.message} (here: --header)", file=sys.stderr)
+    return table
 
 
 def hold_out(text, seed):
@@ -187,10 +207,12 @@ def make_tokenizer(settings, texts):
 
 def make_batches(settings, tokenizer, config, classes, text, **kwargs):
     texts, labels = text
-    numbers = {name: i for i, name in enumerate(classes)}
+    if classes:
+        numbers = {name: i for i, name in enumerate(classes)}
+        labels = [numbers[label] for label in labels]
     return kt.data.LabelledBatches(
         tokenizer.encode(texts),
-        [numbers[label] for label in labels],
+        labels,
         batch_size=settings.batch_size,
         max_length=longest(settings.max_length, config),
         start_id=tokenizer.start_id,
@@ -235,6 +257,7 @@ def make_config(settings, tokenizer):
 
 
 def make_model(settings, config, num_classes, num_batches):
+    """The compiled model; its one class is the number of --regression."""
     model = kt.models.sequence_classifier(config, num_classes, settings.pooling)
     if settings.from_run and not settings.fresh:
         _, pretrained, _ = recipe.load_run(settings.from_run, "masked_lm")
@@ -243,11 +266,15 @@ def make_model(settings, config, num_classes, num_batches):
     fine_tuning.load_zoo(settings, model)
     if settings.freeze is not None:
         freeze(model, config, settings.freeze)
-    model.compile(
-        recipe.make_optimizer(settings, model, num_batches),
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
-    )
+    optimizer = recipe.make_optimizer(settings, model, num_batches)
+    if settings.regression:
+        model.compile(optimizer, keras.losses.MeanSquaredError())
+    else:
+        model.compile(
+            optimizer,
+            keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+        )
     return model
 
 
@@ -281,24 +308,38 @@ def train(settings):
         make_batches(settings, tokenizer, config, classes, part, shuffle=False)
         for part in (valid_text, test_text)
     ]
-    model = make_model(settings, config, len(classes), batches.num_batches)
+    model = make_model(settings, config, len(classes) if classes else 1, batches.num_batches)
     # Last: nothing is written if anything is wrong.
     run, log_dir = recipe.open_run(settings, tokenizer, config)
     kt.training.run.write_json(classes_file(run), classes)
     model.summary()
     for name, part in (("train", batches), ("valid", valid_batches), ("test", test_batches)):
         print(f"{name}: {part.describe()}")
-    print(f"classes: {', '.join(classes)}")
+    if classes:
+        print(f"classes: {', '.join(classes)}")
+    else:
+        print(f"labels: from {min(text[1]):g} to {max(text[1]):g}")
     print(f"vocabulary: {tokenizer.vocabulary_size:,} tokens\n{unknown}\nrun: {run.folder}")
     print(f"logs: tensorboard --logdir {log_dir}", flush=True)
 
     checkpoint = kt.training.Checkpoint(run, keep=1)
     best = best_so_far(run, valid_batches)
-    better = {"monitor": "val_accuracy", "mode": "max"}
+    if classes:
+        better = {"monitor": "val_accuracy", "mode": "max"}
+        figures = kt.monitoring.ConfusionMatrix(
+            log_dir, classes, lambda: answers(model, valid_batches)
+        )
+    else:
+        better = {"monitor": "val_mse", "mode": "min"}
+        figures = keras.callbacks.LambdaCallback(
+            on_epoch_end=lambda epoch, logs: logs.update(
+                {f"val_{name}": value for name, value in errors(model, valid_batches).items()}
+            )
+        )
     callbacks = [
         kt.training.Throughput(batches.tokens / batches.num_batches),
         kt.training.LogConstants(padding_fraction=batches.padding_fraction),
-        kt.monitoring.ConfusionMatrix(log_dir, classes, lambda: answers(model, valid_batches)),
+        figures,
         kt.monitoring.TensorBoard(log_dir),
         # The best model before the checkpoint: stopped between the two, an epoch is done again.
         keras.callbacks.ModelCheckpoint(
@@ -310,17 +351,23 @@ def train(settings):
     history = recipe.fit(settings, model, batches, valid_batches, checkpoint, callbacks)
 
     model = keras.models.load_model(run.model_file, compile=False)  # of the best epoch
-    truth, predicted = answers(model, test_batches)
-    report = kt.monitoring.classification_report(truth, predicted, classes)
-    matrix = kt.monitoring.confusion_matrix(truth, predicted, len(classes))
+    if classes:
+        truth, predicted = answers(model, test_batches)
+        report = kt.monitoring.classification_report(truth, predicted, classes)
+        matrix = kt.monitoring.confusion_matrix(truth, predicted, len(classes))
+        report |= {"valid_accuracy": accuracy(model, valid_batches), "classes": classes}
+        picture = kt.monitoring.plot_confusion(matrix, classes)
+        keras.utils.save_img(run.folder / "confusion_matrix.png", picture, scale=False)
+        show_report(report, matrix)
+    else:
+        report = errors(model, test_batches)
+        report["valid_mse"] = errors(model, valid_batches)["mse"]
     position = checkpoint.position()
     speeds = history.get("tokens_per_second")
     recipe.save_metrics(
         run,
         {
             **report,
-            "valid_accuracy": accuracy(model, valid_batches),
-            "classes": classes,
             "parameters": model.count_params(),
             "updates": position.updates,
             "train_seconds": round(position.seconds, 1),
@@ -328,10 +375,7 @@ def train(settings):
             "padding_fraction": round(batches.padding_fraction, 4),
         },
     )
-    picture = kt.monitoring.plot_confusion(matrix, classes)
-    keras.utils.save_img(run.folder / "confusion_matrix.png", picture, scale=False)
-    show_report(report, matrix)
-    recipe.show_metrics(run, log_dir)
+    recipe.show_metrics(run, log_dir, classes)
 
 
 def classes_file(run):
@@ -339,9 +383,11 @@ def classes_file(run):
 
 
 def best_so_far(run, valid_batches):
-    """The accuracy that a resumed run has to beat, None in a new one."""
+    """The accuracy, or error, that a resumed run has to beat, None in a new one."""
     if run.model_file.is_file():
         model = keras.models.load_model(run.model_file, compile=False)
+        if is_regression(model):
+            return errors(model, valid_batches)["mse"]
         return float(np.float32(accuracy(model, valid_batches)))  # as Keras' metric rounds it
 
 
@@ -350,13 +396,32 @@ def best_so_far(run, valid_batches):
 # ------------------------------------------------------------------------------------------------
 
 
+def is_regression(model):
+    return model.output_shape[-1] == 1
+
+
 def answers(model, batches):
-    """The right class of every text, and the one that the model gives it."""
-    found = [
-        (labels, np.argmax(model.predict_on_batch(inputs), axis=-1))
-        for inputs, labels in batches.epoch(0)
-    ]
+    """The right class, or number, of every text, and the one that the model gives it."""
+    found = []
+    for inputs, labels in batches.epoch(0):
+        logits = model.predict_on_batch(inputs)  # (B, C)
+        given = logits[:, 0] if is_regression(model) else np.argmax(logits, axis=-1)
+        found.append((labels, given))
     return tuple(map(np.concatenate, zip(*found, strict=True)))
+
+
+def errors(model, batches):
+    """The mean squared error of numbers and the mean absolute one; refuses what has diverged."""
+    truth, predicted = (np.array(numbers, "float64") for numbers in answers(model, batches))
+    if not np.isfinite(predicted).all():
+        raise ValueError(
+            "Expected finite numbers of the model. Received: others, for training diverged; "
+            "a lower --peak-learning-rate may help"
+        )
+    return {
+        "mse": float(np.mean((predicted - truth) ** 2)),
+        "mae": float(np.mean(np.abs(predicted - truth))),
+    }
 
 
 def accuracy(model, batches):
@@ -381,7 +446,7 @@ def show_report(report, matrix):
 
 
 class Classifier:
-    """Gives lines their classes."""
+    """Gives lines their classes, or without any their numbers."""
 
     def __init__(self, model, tokenizer, classes, max_length):
         self.model = model
@@ -395,7 +460,7 @@ class Classifier:
         return [(i, n) for i, n in enumerate(lengths) if n > self.max_length]
 
     def __call__(self, lines):
-        """For every line its class and the probability of that."""
+        """For every line what is said of it."""
         start, room = [self.tokenizer.start_id], self.max_length - 2
         ids = [[*start, *row[:room]] for row in self.tokenizer.encode(lines)]
         found = [None] * len(lines)
@@ -408,15 +473,21 @@ class Classifier:
         ):
             inputs = recipe.encoder_inputs(self.model, batch)
             logits = np.array(self.model.predict_on_batch(inputs), "float64")[: len(rows)]
-            shares = np.exp(logits - logits.max(axis=-1, keepdims=True))
-            shares /= shares.sum(axis=-1, keepdims=True)
-            for row, share in zip(rows, shares, strict=True):
-                found[row] = self.classes[share.argmax()], float(share.max())
+            for row, own in zip(rows, logits, strict=True):
+                found[row] = self.say(own)
         return found
+
+    def say(self, logits):
+        """`label<tab>probability`, or the number."""
+        if not self.classes:
+            return f"{logits[0]:.6g}"
+        shares = np.exp(logits - logits.max())
+        label = recipe.one_line(self.classes[logits.argmax()])
+        return f"{label}\t{shares.max() / shares.sum():.4f}"
 
 
 def classify(arguments):
-    """Standard input to standard output: `label<tab>probability`, a line each."""
+    """Standard input to standard output: `label<tab>probability`, or the number, a line each."""
     run, model, tokenizer = recipe.load_run(arguments.run, "text_classification", arguments.int8)
     config = kt.TransformerConfig.from_json(run.config_file.read_text(encoding="utf-8"))
     classes = json.loads(classes_file(run).read_text(encoding="utf-8"))
@@ -431,8 +502,7 @@ def classify(arguments):
             )
         found = iter(classifier([line for line in lines if line.strip()]))
         for line in lines:
-            label, probability = next(found) if line.strip() else (None, None)
-            print(f"{recipe.one_line(label)}\t{probability:.4f}" if label is not None else "")
+            print(next(found) if line.strip() else "")
         sys.stdout.flush()
 
 

@@ -6,17 +6,17 @@ from keras_transformer.data.batching import EpochBatches, _Rows, plan_cells
 
 
 class LabelledBatches(EpochBatches):
-    """Batches of texts and their classes: rows of similar length, in a bounded set of shapes.
+    """Batches of texts and their labels: rows of similar length, in a bounded set of shapes.
 
-    A batch is `({"token_ids": (B,T)}, labels (B,))`, int32: each row is `start_id`, the text's
-    tokens and `end_id`, padded with `pad_id`. With `segments` there is also `segment_ids (B,T)`,
-    all 0. All batches have `batch_size` rows but the one with what is left, which is as large in
-    every epoch. Each text comes exactly once an epoch, and what an epoch looks like depends on
-    `seed` and its number alone.
+    A batch is `({"token_ids": (B,T)}, labels (B,))`, int32 but for labels that are
+    numbers, float32: each row is `start_id`, the text's tokens and `end_id`, padded with `pad_id`.
+    With `segments` there is also `segment_ids (B,T)`, all 0. All batches have `batch_size` rows but
+    the one with what is left, which is as large in every epoch. Each text comes exactly once an
+    epoch, and what an epoch looks like depends on `seed` and its number alone.
 
     Args:
         texts: Sequence of sequences of ids, without special tokens; any may be empty.
-        labels: Sequence of int, the class of each text.
+        labels: Sequence of int, the class of each text, or of float, the number to learn.
         batch_size: Rows of a batch, B.
         max_length: Most tokens of a row, special ones included; the rest of a text is cut off.
         start_id, end_id, pad_id: The special tokens' ids.
@@ -78,7 +78,8 @@ class LabelledBatches(EpochBatches):
         self.num_texts = len(texts)
         self.num_cut = sum(len(text) > room for text in texts)
         self._rows = _Rows([text[:room] for text in texts], before=start_id, after=end_id)
-        self._labels = np.array(labels, "int32")
+        labels = np.array(labels)
+        self._labels = labels.astype("float32" if labels.dtype.kind == "f" else "int32")
         lengths = self._rows.lengths[:-1]  # the last row is the empty one
         # Of the plan only the widths are used: a batch has so many rows, not so many tokens.
         # One shape less, for the batch with what is left.

@@ -4,11 +4,14 @@ import bz2
 import csv
 import gzip
 import lzma
+import math
 import re
 import sys
 import warnings
 import zlib
 from pathlib import Path
+
+import numpy as np
 
 # By how a file begins.
 _DECOMPRESS = {
@@ -150,7 +153,9 @@ def read_pairs(path):
     return [row[0] for row in rows], [row[1] for row in rows]
 
 
-def read_table(path, text_column=None, label_column=None, classes=None, header=False):
+def read_table(
+    path, text_column=None, label_column=None, classes=None, header=False, numbers=False
+):
     """Reads a table of texts and their labels.
 
     A file named `.csv`, or so before `.gz`, `.bz2` or `.xz`, has commas between its columns, and
@@ -165,14 +170,15 @@ def read_table(path, text_column=None, label_column=None, classes=None, header=F
         header: Whether the first line is a header where columns have no names, too. Default
             `False`; a first line that looks like one, for its label is no other line's, is read as
             text with a warning.
+        numbers: Whether labels are finite numbers, and float in what is returned. Default `False`.
 
     Returns:
-        Two lists of str of one length: texts and labels.
+        Two lists of one length: texts, str, and labels, str or float.
 
     Raises:
         TextError: As `read_lines`; a column that is not there or asked for twice, a row of more or
             fewer columns than the first, an empty text or label, a label that is not among
-            `classes`, or quotes that do not match.
+            `classes` or no number where `numbers` are asked for, or quotes that do not match.
 
     Example:
 
@@ -219,16 +225,27 @@ def read_table(path, text_column=None, label_column=None, classes=None, header=F
                 f"{where}: expected one of the labels {_some(classes)}, found {label!r}"
             )
         texts.append(text)
-        labels.append(label)
+        labels.append(_number(label, where) if numbers else label)
     if not texts:
         raise TextError(f"{path}: expected texts with labels after the header, found none")
     if not (named or header) and _looks_like_header(labels):
         warnings.warn(
             f"{path}, line 1: the label {labels[0]!r} is no other line's. If this is a header, "
-            "header=True (in the recipe: --header) leaves it out",
+            "header=True leaves it out",
             stacklevel=2,
         )
     return texts, labels
+
+
+def _number(label, where):
+    """A label as a float that is finite in single precision too."""
+    try:
+        number = math.nan if "_" in label else float(label)  # Python alone reads 1_000
+    except ValueError:
+        number = math.nan
+    if not abs(number) <= np.finfo("float32").max:
+        raise TextError(f"{where}: expected a finite number as label, found {label!r}")
+    return number
 
 
 def _looks_like_header(labels):

@@ -431,15 +431,16 @@ def save_metrics(run, metrics):
     )
 
 
-def show_metrics(run, log_dir):
-    """The end of every training run."""
+def show_metrics(run, log_dir, classes=None):
+    """The end of every training run; `classes` are the names that a published folder gets."""
     print(json.dumps(run.metrics, indent=2, ensure_ascii=False))
     print(f"model: {run.model_file}\nlogs: tensorboard --logdir {log_dir}")
     # No published model takes the mean of its tokens.
     if run.settings["from_zoo"] and run.settings.get("pooling") != "mean":
+        labels = f", labels={classes!r}" if classes else ""
         print("as a published folder:")
         print(
             "  import keras, keras_transformer as kt\n"
             f"  model = keras.models.load_model({str(run.model_file)!r}, compile=False)\n"
-            f"  kt.zoo.save(model, 'FOLDER', kt.text.load_tokenizer({str(run.folder)!r}))"
+            f"  kt.zoo.save(model, 'FOLDER', kt.text.load_tokenizer({str(run.folder)!r}){labels})"
         )

@@ -43,6 +43,13 @@ def test_every_text_comes_once_with_its_label(shuffle, count):
     assert batches.num_cut == sum(len(row) > 28 for row in ids)
 
 
+def test_numbers_stay_numbers():
+    ids, labels = texts(40)
+    batches = make(ids, [label + 0.25 for label in labels], shuffle=False)
+    found = np.concatenate([numbers for _, numbers in batches.epoch(0)])
+    assert found.dtype == np.float32 and sorted(found) == sorted(label + 0.25 for label in labels)
+
+
 def test_shapes_and_counts_hold_in_every_epoch():
     batches = make(*texts())
     assert len(batches.shapes) <= 8 and batches.num_batches == 32

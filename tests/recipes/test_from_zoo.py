@@ -150,6 +150,7 @@ def home(tmp_path_factory):
         (folder / name).write_text(text)
         (folder / f"{name}_shouted").write_text(text.upper())
     (folder / "documents").write_text("".join(f"{line}\n{line}\n\n" for line in FEW))
+    (folder / "numbers").write_text("".join(f"{line}\t{i / 4}\n" for i, line in enumerate(FEW)))
     (folder / "table").write_text(
         "".join(f"{line}\t{'early' if line[0] in 'abcde' else 'late'}\n" for line in FEW)
     )
@@ -352,6 +353,8 @@ def test_a_run_is_used_and_goes_back(no_samples, monkeypatch, capsys, recipe, na
     assert published.name == model.name == name
     assert same(values(published), values(model))
     assert not same(values(model), values(kt.zoo.load(name)))
+    if recipe is text_classification:
+        assert list(settings_of(folder)["id2label"].values()) == ["early", "late"]
     tokenizer = kt.text.load_tokenizer(f"runs/{name}")
     assert tokenizer.kind == "published"
     for other in (kt.zoo.load_tokenizer(name), kt.zoo.load_tokenizer(folder)):
@@ -367,6 +370,30 @@ def test_a_run_is_used_and_goes_back(no_samples, monkeypatch, capsys, recipe, na
         said.append(found.out)
         assert found.out.strip() and not found.err
     assert len(said[0].split("\n")) == len(said[1].split("\n"))
+
+
+def settings_of(folder):
+    return json.loads((Path(folder) / "config.json").read_text())
+
+
+def test_a_head_of_one_number_is_taken_over_and_goes_back(capsys):
+    model = kt.models.sequence_classifier(kt.zoo.load_config("bert", pooler=True), num_classes=1)
+    model.name = "bert"
+    kt.zoo.save(model, "reranker", kt.zoo.load_tokenizer("bert"), labels=["relevance"])
+    flags = "--from-zoo reranker --regression --train numbers --valid numbers --test numbers"
+    settings, _, config = begin(text_classification, flags)
+    ours = text_classification.make_model(settings, config, 1, 9)
+    assert "layers from reranker, new: none" in capsys.readouterr().out
+    assert same(values(ours), values(kt.zoo.load("reranker")))
+    train(text_classification, "reranker", flags)
+    folder = back(capsys.readouterr().out, "reranker_again")
+    assert same(values(kt.zoo.load(folder)), values(load("reranker")))
+    assert settings_of(folder)["id2label"] == {"0": "relevance"}
+    train(text_classification, "number", flags.replace("reranker", "distilbert"))
+    folder = back(capsys.readouterr().out, "number_again")
+    assert settings_of(folder)["id2label"] == {"0": "LABEL_0"}
+    said = user.message(text_classification, arguments(text_classification, "--from-zoo reranker"))
+    assert said.startswith("text_classification.py: reranker: ")
 
 
 # LoRA.

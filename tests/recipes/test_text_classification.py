@@ -99,20 +99,114 @@ def test_tensorboard_has_curves_and_pictures(there):
     assert tags("samples") == {"confusion_matrix"}
 
 
+# Numbers as labels.
+
+
+def write_numbers(path, count, seed):
+    """Texts whose number is half that of their words."""
+    rng = np.random.default_rng(seed)
+    lengths = rng.integers(1, 10, count)
+    lines = [f"{' '.join(rng.choice(WORDS, n))}\t{n / 2:g}\n" for n in lengths]
+    Path(path).write_text("".join(lines))
+
+
+@pytest.fixture(scope="module")
+def numbers(trained):
+    """The finished run `runs/numbers` in the same folder, and the arguments that made it."""
+    arguments = ["--regression", *SMALL, "--dropout", "0", "--epochs", "10"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(trained[0])
+        for seed, (part, count) in enumerate([("train", 201), ("valid", 33), ("test", 40)]):
+            write_numbers(f"{part}_numbers", count, seed)
+            arguments += [f"--{part}", f"{part}_numbers"]
+        text_classification.main([*arguments, "--name", "numbers"])
+    return arguments
+
+
+def test_numbers_are_learned(there, numbers, monkeypatch, capsys):
+    found = user.metrics("numbers")
+    assert {
+        "mse", "mae", "valid_mse", "parameters", "updates", "train_seconds", "tokens_per_second",
+        "padding_fraction",
+    } == set(found)  # fmt: skip
+    assert found["mse"] < 0.6 and found["mae"] ** 2 <= found["mse"]  # their variance is 1.7
+    run_classify(monkeypatch, b"w1 w2\n\nw1 w2 w3 w1 w2 w3 w1 w2\n", "numbers")
+    few, empty, many, last = capsys.readouterr().out.split("\n")
+    assert float(few) == pytest.approx(1, abs=1) and float(many) == pytest.approx(4, abs=1)
+    assert empty == last == ""
+    assert json.loads(Path("runs/numbers/settings.json").read_text())["regression"] is True
+
+
+def test_the_figures_of_numbers_are_those_of_the_best_epoch(there, numbers):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorflow import make_ndarray
+
+    events = EventAccumulator("tensorboard_logs/numbers/validation").Reload()
+    assert set(events.Tags()["tensors"]) == {"loss", "mse", "mae"}
+
+    def curve(name):
+        return [float(make_ndarray(event.tensor_proto)) for event in events.Tensors(name)]
+
+    np.testing.assert_allclose(curve("mse"), curve("loss"), rtol=1e-4)
+    assert user.metrics("numbers")["valid_mse"] == pytest.approx(min(curve("mse")), rel=1e-5)
+
+
+def test_numbers_interrupted_and_resumed_are_like_uninterrupted(there, numbers):
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit):
+        patch.setattr(text_classification.kt.training, "Throughput", interrupted_at(57))
+        text_classification.main([*numbers, "--name", "cut_numbers"])
+    text_classification.main(["--resume", "--name", "cut_numbers"])
+    for key in ("mse", "mae", "valid_mse", "updates"):
+        assert user.metrics("cut_numbers")[key] == pytest.approx(user.metrics("numbers")[key])
+    # Whose best epoch stays the best, and whose training ends without a better one.
+    best = Path("runs/cut_numbers/model.keras").read_bytes()
+    more = "--resume --name cut_numbers --epochs 99"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(text_classification, "errors", lambda *_: {"mse": 1e9, "mae": 1.0})
+        patch.setattr(text_classification, "best_so_far", lambda *_: 0.0)
+        text_classification.main(more.split())
+    assert Path("runs/cut_numbers/model.keras").read_bytes() == best
+    assert user.metrics("cut_numbers")["updates"] == (10 + 5) * 26
+
+
+def test_a_run_of_before_there_were_numbers_goes_on(there):
+    shutil.copytree("runs/first", "runs/before")
+    path = Path("runs/before/settings.json")
+    settings = json.loads(path.read_text())
+    assert settings.pop("regression") is False
+    path.write_text(json.dumps(settings))
+    said = user.message(text_classification, ["--resume", "--name", "before", "--regression"])
+    assert "regression was absent and is now True" in said
+    text_classification.main(["--resume", "--name", "before"])
+    assert user.metrics("before")["accuracy"] == user.metrics("first")["accuracy"]
+
+
+def test_training_that_diverges_ends_with_a_sentence(there, numbers):
+    rate = ["--peak-learning-rate", "3e38"]
+    said = user.message(text_classification, [*numbers, *rate, "--name", "diverged"])
+    assert "Expected finite numbers of the model" in said
+
+
 def last_checkpoint(name):
     [path] = (Path("runs") / name / "checkpoints").iterdir()
     with np.load(path) as file:
         return {key: file[key] for key in file.files if key != "position"}
 
 
-def test_interrupted_and_resumed_is_like_uninterrupted(there, monkeypatch, capsys):
+def interrupted_at(update):
+    """`Throughput`, in place of which it breaks training off."""
+
     class Interrupt(text_classification.kt.training.Throughput):
         def on_train_batch_begin(self, batch, logs=None):
-            if int(self.model.optimizer.iterations) == 27:
+            if int(self.model.optimizer.iterations) == update:
                 raise KeyboardInterrupt
 
+    return Interrupt
+
+
+def test_interrupted_and_resumed_is_like_uninterrupted(there, monkeypatch, capsys):
     with monkeypatch.context() as patch:
-        patch.setattr(text_classification.kt.training, "Throughput", Interrupt)
+        patch.setattr(text_classification.kt.training, "Throughput", interrupted_at(27))
         with pytest.raises(SystemExit) as stop:
             text_classification.main([*there[1], "--name", "cut"])
     assert stop.value.code == 130
@@ -173,9 +267,9 @@ def test_frozen_layers_keep_their_weights(there, pretrained):
     assert not any(same("encoder_block_1"))
 
 
-def run_classify(monkeypatch, text):
+def run_classify(monkeypatch, text, name="first"):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text)))
-    text_classification.main(["classify", "--run", "runs/first"])
+    text_classification.main(["classify", "--run", f"runs/{name}"])
 
 
 def test_classify_keeps_lines_in_order(there, monkeypatch, capsys):
@@ -208,6 +302,9 @@ def write_bad_files():
     Path("columns").write_text("a\tgood\nb\n")
     Path("more").write_text("a\tgood\nb\tbad\tbad\n")
     Path("strange").write_text("w1\tfair\nw2\tgreat\n")
+    Path("half").write_text("w1\t1\nw2\t.5\n")
+    for i, number in enumerate(["nan", "-inf", "1e39", "1_0", "0,5", "few"]):
+        Path(f"number_{i}").write_text(f"w1\t1\nw2\t{number}\n")
 
 
 @pytest.mark.parametrize(
@@ -224,6 +321,16 @@ def write_bad_files():
         ("--train one", "one: expected at least two labels, found 'good'"),
         ("--test strange", "strange, line 2: expected one of the labels bad, fair, good, found 'g"),
         ("--valid strange", "strange, line 2: expected one of the labels bad, fair, good, found"),
+        ("--regression --train half --valid number_0", "number_0, line 2: expected a finite num"),
+        (
+            "--regression --train half --valid half --test number_1",
+            "number_1, line 2: expected a finite number as label, found '-inf'",
+        ),
+        ("--regression --train number_2", "number_2, line 2: expected a finite number"),
+        ("--regression --train number_3", "number_3, line 2: expected a finite number"),
+        ("--regression --train number_4", "number_4, line 2: expected a finite number"),
+        ("--regression --train number_5", "finite number as label, found 'few'"),
+        ("lm --regression", "--regression goes together with --train"),
         ("--text-column review", "train, line 1: expected a column named 'review'"),
         ("--preset bert_tinny", "bert_tiny"),
         ("--tokenizer witespace", "whitespace"),
@@ -267,6 +374,19 @@ def test_a_tenth_is_held_out_without_its_copies(there, tmp_path):
     train, valid, test = (set(part[0]) for part in parts)
     assert (len(train), len(valid), len(test)) == (33, 4, 3)
     assert not (train & valid or train & test or valid & test)
+
+
+def test_what_looks_like_a_header_is_told(there, tmp_path, capsys):
+    path = tmp_path / "table"
+    path.write_text("text\tlabel\n" + "".join(f"w{i}\t{i % 2}\n" for i in range(60)))
+    flags = ["--train", str(path)]
+    *_, classes = text_classification.read_text(text_classification.parse_training(flags))
+    said = capsys.readouterr().err
+    assert classes == ["0", "1", "label"] and said.count("\n") == 1
+    assert said.startswith(f"{path}, line 1: the label 'label' is no") and "--header" in said
+    flags.append("--header")
+    *_, classes = text_classification.read_text(text_classification.parse_training(flags))
+    assert classes == ["0", "1"] and not capsys.readouterr().err
 
 
 def test_the_built_in_task_is_not_in_the_last_mark(there):

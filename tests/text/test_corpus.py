@@ -160,6 +160,16 @@ def test_long_fields_are_read(tmp_path):
     assert read_table(path) == ([text.strip(), "b"], ["a", "a"])
 
 
+def test_labels_as_numbers(tmp_path):
+    path = write(tmp_path / "x", b"a\t1\nb\t-.5\nc\t 2.5e1 \n")
+    assert read_table(path, numbers=True) == (["a", "b", "c"], [1.0, -0.5, 25.0])
+    for found in ("nan", "inf", "-Infinity", "1e999", "1_0", "0x1", "1,5", "none"):
+        write(path, f"label\ta\n1\tb\n{found}\tc\n".encode())
+        message = f"line 3: expected a finite number as label, found '{found}'"
+        with pytest.raises(TextError, match=message):
+            read_table(path, text_column="a", label_column="label", numbers=True)
+
+
 def test_a_first_line_that_looks_like_a_header(tmp_path):
     path = write(tmp_path / "x", b"text\tlabel\na\tpos\nb\tneg\nc\tpos\n")
     with pytest.warns(UserWarning, match=r"line 1: the label 'label' is no other line's"):
