@@ -4,6 +4,7 @@ A recipe is a script `recipes/NAME.py` that trains by default and has commands f
 runs. Here is what its reader need not read again.
 """
 
+import argparse
 import contextlib
 import itertools
 import json
@@ -46,10 +47,11 @@ BOUNDS = {
     "at least 0": (
         lambda x: 0 <= x < math.inf,
         (
-            *("seed", "warmup_updates", "weight_decay", "clip_norm", "freeze"),
+            *("warmup_updates", "weight_decay", "clip_norm", "freeze"),
             *("length_penalty", "temperature", "min_length", "no_repeat_ngrams"),
         ),
     ),
+    "from 0 to 4294967295": (lambda x: 0 <= x < 2**32, ("seed",)),
     "above 0": (lambda x: 0 < x < math.inf, ("peak_learning_rate", "repetition_penalty")),
     "at least 0 and below 1": (lambda x: 0 <= x < 1, ("dropout", "label_smoothing")),
     "above 0 and at most 1": (lambda x: 0 < x <= 1, ("mask_rate", "top_p")),
@@ -111,21 +113,44 @@ def parse_training(parser, arguments, built_in, text):
     if given.resume:
         if not given.name:
             raise ValueError("--resume needs the --name of the run to go on with.")
-        parser.set_defaults(**Run.open(run_folder(given.name), recipe).settings)
+        folder = run_folder(given.name)
+        stored = Run.open(folder, recipe).settings
+        check_stored(folder, parser, stored)
+        parser.set_defaults(**stored)
     elif given.settings:
         stored = read_json(Path(given.settings))
         check_recipe(given.settings, stored, recipe)
+        check_stored(given.settings, parser, stored)
         parser.set_defaults(**{**stored, "name": None})
     elif not any(getattr(given, name) for name in (*text, "from_zoo")):
         parser.set_defaults(**built_in)
     # How a stored run was begun is no part of what is repeated.
     parser.set_defaults(recipe=recipe, resume=False, overwrite=False, settings=None)
     settings = parser.parse_args(arguments)
-    settings.name = settings.name or time.strftime(f"{recipe}-%Y%m%d-%H%M%S")
+    if settings.name is None:
+        settings.name = time.strftime(f"{recipe}-%Y%m%d-%H%M%S")
     run_folder(settings.name)
     check_bounds(settings)
     check_pretrained(settings, arguments)
     return settings
+
+
+def check_stored(path, parser, stored):
+    """Refuses stored settings that the command line could not have given."""
+    defaults = vars(parser.parse_args([]))
+    parser.exit_on_error = False  # but raise
+    for name in defaults.keys() & stored.keys():
+        value, flag = stored[name], flag_of(name)
+        words = [flag, *map(str, value)] if isinstance(value, list) else [f"{flag}={value}"]
+        words = [flag] if value is True else words
+        try:
+            given, _ = parser.parse_known_args([] if value is defaults[name] else words)
+            is_right = getattr(given, name) == value
+        except argparse.ArgumentError:
+            is_right = False
+        if not is_right:
+            raise RunError(f"{path}: expected {name} to be as {flag} takes it. Received: {value!r}")
+    parser.exit_on_error = True
 
 
 def check_pretrained(settings, arguments):
@@ -233,8 +258,11 @@ def encoder_inputs(model, token_ids, **others):
 def run_folder(name):
     """The folder of a run, which is inside `runs` whatever the name."""
     path = Path(name)
-    if path.is_absolute() or ".." in path.parts or not path.parts:
-        raise ValueError(f"Expected --name to be of a folder inside runs. Received: --name={name}")
+    is_inside = not path.is_absolute() and ".." not in path.parts
+    if not (is_inside and name.strip() and name.isprintable() and path.parts):
+        raise ValueError(
+            f"Expected --name to be of a folder inside runs. Received: --name={name!r}"
+        )
     return "runs" / path
 
 

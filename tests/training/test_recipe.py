@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[2]
 def make_parser():
     parser = argparse.ArgumentParser(prog="demo.py", allow_abbrev=False)
     parser.add_argument("--text")
+    parser.add_argument("--texts", nargs="+")
     parser.add_argument("--rate", type=float, default=0.1)
     parser.add_argument("--preset", default="gpt_nano")
     recipe.add_model_settings(parser.add_argument)
@@ -63,7 +64,9 @@ def test_the_share_of_unknown_tokens_is_told_and_bounded():
     assert "66.6" in recipe.check_unknown(allowed, tokenizer, {"train": many})
 
 
-@pytest.mark.parametrize("name", ["/tmp/x", "../x", "a/../../x", ".", "..", "./."])
+@pytest.mark.parametrize(
+    "name", ["/tmp/x", "../x", "a/../../x", ".", "..", "./.", "", " ", "\t", "a\0b", "\0", "a\nb"]
+)
 def test_a_run_stays_in_its_folder(name):
     with pytest.raises(ValueError, match="folder inside runs"):
         parse("--name", name)
@@ -74,7 +77,7 @@ def test_a_run_stays_in_its_folder(name):
     "flag",
     [
         *("--epochs=0", "--max-updates=0", "--max-updates=-1", "--num-layers=0", "--dropout=1"),
-        *("--dropout=nan", "--seed=-1", "--max-unknown=2", "--lora=0"),
+        *("--seed=4294967296", "--dropout=nan", "--seed=-1", "--max-unknown=2", "--lora=0"),
     ],
 )
 def test_numbers_that_no_run_can_have(flag):
@@ -142,6 +145,32 @@ def test_settings_of_a_run_come_before_defaults_and_after_the_command_line():
     assert again.name != "one"
     on = parse("--resume", "--name", "one")
     assert (on.text, on.rate, on.epochs, on.name, on.resume) == ("a.txt", 0.3, 2, "one", True)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(
+            ("epochs", value)
+            for value in ([3], [], {}, {"a": 1}, "three", "3", True, False, None, 3.5)
+        ),
+        *(("num_layers", value) for value in ([3], "", True, False)),
+        *(("rate", value) for value in ([0.3], "0.3", True, None, float("nan"))),
+        *(("precision", value) for value in ("float99", 32, None)),
+        *(("resume", value) for value in (1, "no", [])),
+        *(("text", value) for value in (5, ["a.txt"], True, {})),
+        *(("texts", value) for value in ("a.txt", [], [5], True, {})),
+    ],
+)
+def test_stored_settings_are_of_the_kind_that_flags_take(tmp_path, name, value):
+    store("one", **{name: value})
+    store("two", "--texts", "a.txt", "b c.txt", "--rate", "1e-5", "--dropout", "0")
+    asked = ["--settings", "runs/one/settings.json"], ["--resume", "--name", "one"]
+    for arguments in asked:
+        with pytest.raises(RunError, match=f"runs/one.*: expected {name} to be as --"):
+            parse(*arguments)
+    again = parse("--settings", "runs/two/settings.json")
+    assert (again.texts, again.rate, again.dropout) == (["a.txt", "b c.txt"], 1e-5, 0)
 
 
 def test_how_a_run_was_begun_is_no_part_of_what_repeats_it():
