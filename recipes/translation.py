@@ -264,15 +264,17 @@ def train(settings):
                 flush=True,
             )
     checkpoint = kt.training.Checkpoint(run, keep=settings.average)
+    rough = Translator(model, tokenizer, settings.max_length)
     callbacks = [
         kt.training.Throughput(),
         kt.monitoring.SampleTranslations(
             log_dir,
-            Translator(model, tokenizer, settings.max_length),
+            rough,
             *valid_text,
             plain=tokenizer.plain,
             tokenize=settings.tokenize,
             lowercase=settings.lowercase,
+            cut=lambda: rough.cut,
         ),
         kt.monitoring.TensorBoard(log_dir),
         checkpoint,
@@ -321,6 +323,9 @@ class Translator:
 
     Without `decoding`, as in training, it is greedy, and a translation that does not end in the
     room that most need is cut there; else it is made again with all the room that the model has.
+
+    Attributes:
+        cut: Indices of the last translations that were cut.
     """
 
     def __init__(self, model, tokenizer, max_length, decoding=None):
@@ -334,6 +339,7 @@ class Translator:
                 decoding.beam, decoding.length_penalty, penalty="power"
             )
         self.generators = {}
+        self.cut = []
 
     def __call__(self, lines):
         """One translation a line; an empty one for an empty line, and for one that is too long."""
@@ -344,7 +350,9 @@ class Translator:
         for room in np.unique(rooms[rooms > 0]).tolist():
             wanted = np.flatnonzero(rooms == room)
             unfinished += self.translate(ids, wanted, room, outputs)
-        if unfinished and not self.is_rough:
+        if self.is_rough:
+            self.cut = unfinished
+        elif unfinished:
             self.translate(ids, np.array(unfinished), self.max_length, outputs)
         return outputs
 

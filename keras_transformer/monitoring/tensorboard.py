@@ -136,6 +136,9 @@ class SampleTranslations(SampleTable):
         tokenize: sacreBLEU's tokenizer, for example `"none"` for text that is already split.
             None means sacreBLEU's own choice, 13a.
         lowercase: Score without regard to case.
+        cut: Function without arguments to the indices of those of the last outputs that are a
+            beginning only. They are marked in the table, and their number is `val_outputs_cut` in
+            the logs. None means that none is.
 
     Raises:
         ValueError: If there are no sentences, or not as many references as sources.
@@ -166,6 +169,7 @@ class SampleTranslations(SampleTable):
         every=1,
         tokenize=None,
         lowercase=False,
+        cut=None,
     ):
         if not sources or len(sources) != len(references):
             raise ValueError(
@@ -181,6 +185,7 @@ class SampleTranslations(SampleTable):
         self.every = every
         self.tokenize = tokenize
         self.lowercase = lowercase
+        self.cut = cut
 
     def on_epoch_end(self, epoch, logs=None):
         if (epoch + 1) % self.every:
@@ -194,11 +199,15 @@ class SampleTranslations(SampleTable):
             force=True,  # without the warning that the text looks tokenised
         )
         logs["val_bleu"] = bleu.score
+        if self.cut:
+            logs["val_outputs_cut"] = len(self.cut())
         super().on_epoch_end(epoch, logs)
 
     def _rows(self):
         shown = map(self.plain, self.sources)
-        return list(zip(shown, self.references, self._outputs, strict=True))[: self.count]
+        cut = set(self.cut() if self.cut else ())
+        outputs = (f"{text} [cut]" if i in cut else text for i, text in enumerate(self._outputs))
+        return list(zip(shown, self.references, outputs, strict=True))[: self.count]
 
 
 def table(titles, rows):

@@ -258,11 +258,10 @@ def encoder_inputs(model, token_ids, **others):
 def run_folder(name):
     """The folder of a run, which is inside `runs` whatever the name."""
     path = Path(name)
-    is_inside = not path.is_absolute() and ".." not in path.parts
-    if not (is_inside and name.strip() and name.isprintable() and path.parts):
-        raise ValueError(
-            f"Expected --name to be of a folder inside runs. Received: --name={name!r}"
-        )
+    is_readable = name.strip() and name.isprintable()
+    if not is_readable or path.is_absolute() or ".." in path.parts or not path.parts:
+        shown = name if is_readable else repr(name)
+        raise ValueError(f"Expected --name to be of a folder inside runs. Received: --name={shown}")
     return "runs" / path
 
 

@@ -129,6 +129,19 @@ def test_samples_are_the_first_few_at_each_epoch_and_show_as_they_are(model, tmp
     assert "<td>um | dois</td>" in page
 
 
+def test_outputs_that_were_cut_are_marked_and_counted(model, tmp_path):
+    cut = iter([[1], [1], [0, 1], [0, 1]])  # asked twice an epoch
+    samples = SampleTranslations(
+        tmp_path, lambda lines: REFERENCES, SOURCES, REFERENCES, cut=lambda: next(cut)
+    )
+    history = fit(model, [samples])
+    assert history["val_outputs_cut"] == [1, 2]
+    assert history["val_bleu"] == pytest.approx([100.0, 100.0])  # of the outputs as they are
+    tables = [text.decode() for _, text in events(tmp_path)["samples"]["samples"]]
+    mark = "&#91;cut&#93; |"
+    assert [text.count(mark) for text in tables] == [1, 2]
+
+
 def test_a_table_of_any_rows_is_written_after_every_epoch(model, tmp_path):
     answers = iter([[("um", "one | 1")], [("dois", "two"), ("três", "three")]])
     table = SampleTable(tmp_path, ["word", "guess"], lambda: (row for row in next(answers)))

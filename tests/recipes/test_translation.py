@@ -232,6 +232,8 @@ def test_a_translation_that_does_not_end_gets_all_the_room_there_is(there, monke
     assert rooms == [24, 64]
     rough = translation.Translator(model, tokenizer, 64)
     assert len(rough(["w1"])[0].split()) == 24
+    rough(["", "w1", "w1 w2"])
+    assert (rough.cut, whole.cut) == ([1, 2], [])
 
 
 def test_translations_stay_in_step_with_their_sources(there, monkeypatch, capsys):
