@@ -294,7 +294,7 @@ class Filler:
         ids = [self.encode(line) for line in lines]
         found = [None] * len(lines)
         for rows, batch in kt.data.length_batches(
-            ids, batch_tokens=2048, pad_id=self.tokenizer.pad_id, max_shapes=4
+            ids, batch_tokens=2048, pad_id=self.tokenizer.pad_id, max_length=self.max_length
         ):
             masks = [np.flatnonzero(row == self.tokenizer.mask_id) for row in batch]
             most = 2 ** max(len(places) - 1 for places in masks).bit_length()  # few shapes

@@ -469,7 +469,7 @@ class Classifier:
             batch_tokens=2048,
             end_id=self.tokenizer.end_id,
             pad_id=self.tokenizer.pad_id,
-            max_shapes=4,
+            max_length=self.max_length,
         ):
             inputs = recipe.encoder_inputs(self.model, batch)
             logits = np.array(self.model.predict_on_batch(inputs), "float64")[: len(rows)]

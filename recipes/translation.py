@@ -364,7 +364,6 @@ class Translator:
             batch_tokens=512,
             end_id=self.tokenizer.end_id,
             pad_id=self.tokenizer.pad_id,
-            max_shapes=2,
         ):
             found = self.generator(room)(batch)[: len(rows)]
             for i, text in zip(wanted[rows], self.tokenizer.decode(found), strict=True):

@@ -1,6 +1,6 @@
 """Batches of bounded shapes from lists of ids."""
 
-from keras_transformer.data.batching import PairBatches, length_batches
+from keras_transformer.data.batching import PairBatches, length_batches, round_rows, round_up
 from keras_transformer.data.documents import DocumentBatches
 from keras_transformer.data.labelling import LabelledBatches
 from keras_transformer.data.masking import NOT_A_PAIR, MaskedBatches, Masker
@@ -17,4 +17,6 @@ __all__ = [
     "StreamBatches",
     "length_batches",
     "pack",
+    "round_rows",
+    "round_up",
 ]

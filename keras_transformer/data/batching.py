@@ -254,15 +254,44 @@ class PairBatches(EpochBatches):
             yield inputs, self._labels.padded(rows, target_width, self.pad_id)  # (B, T)
 
 
-def length_batches(ids, *, batch_tokens, end_id=None, pad_id=0, max_shapes=32):
-    """Yields batches of similar lengths, to generate from, and where their rows belong.
+def round_up(n, least=32, steps=1):
+    """The smallest length that is not below `n` of few: `least`, its double, and so on.
+
+    What computes one shape of input is compiled once, and kept. `steps` is how many lengths there
+    are from one to its double.
+
+    Example:
+
+    >>> [round_up(n) for n in (1, 32, 33, 65)], [round_up(n, steps=2) for n in (33, 49, 65)]
+    ([32, 32, 64, 128], [48, 64, 96])
+    """
+    octave = least << max(0, ((n - 1) // least).bit_length() - 1)
+    step = octave // steps if n > least else least
+    return -(-max(n, 1) // step) * step
+
+
+def round_rows(n):
+    """As `round_up`, of the rows of a batch: 1, 4, 8, 16 and so on.
+
+    >>> [round_rows(n) for n in (0, 1, 2, 5, 9)]
+    [1, 1, 4, 8, 16]
+    """
+    return round_up(n, least=4) if n > 1 else 1
+
+
+def length_batches(ids, *, batch_tokens, end_id=None, pad_id=0, max_length=None):
+    """Yields batches of similar lengths, to generate or predict from, and where their rows belong.
+
+    Shapes are few whatever the lengths are: widths are multiples of a half of the power of two
+    below, from 16 on, and batches of a width are as large as fits or of 1, 4, 8, 16 ... rows. To
+    keep to them a batch may end in rows of padding only.
 
     Args:
         ids: Sequence of sequences of ids; any may be empty.
         batch_tokens: Most positions of a batch, padding included (a longer row comes alone).
         end_id: Added to every row, as `PairBatches` adds it to a source. Default `None`: nothing.
         pad_id: The padding token's id.
-        max_shapes: Most batch shapes. To keep to them a batch may end in rows of padding only.
+        max_length: Most tokens that the model reads: no batch is wider for its padding.
 
     Yields:
         `(rows, batch)`: where the batch's first `len(rows)` rows stand in `ids`, and the padded
@@ -270,18 +299,23 @@ def length_batches(ids, *, batch_tokens, end_id=None, pad_id=0, max_shapes=32):
 
     Example:
 
-    >>> for rows, batch in length_batches([[5, 6, 7], [8], [9]], batch_tokens=4, end_id=3):
+    >>> batches = length_batches([[5, 6, 7], [8], [9]], batch_tokens=64, end_id=3, max_length=4)
+    >>> for rows, batch in batches:
     ...     print(rows, batch.tolist())
-    [1 2] [[8, 3], [9, 3]]
-    [0] [[5, 6, 7, 3]]
+    [0 1 2] [[5, 6, 7, 3], [8, 3, 0, 0], [9, 3, 0, 0], [0, 0, 0, 0]]
     """
-    if not len(ids):
-        return
     padded = _Rows(ids, after=end_id).padded
-    lengths = np.array([len(row) + (end_id is not None) for row in ids])
-    for cell in plan_cells(lengths[:, None], batch_tokens, max_shapes):
-        for rows in _cut(cell):
-            yield rows[rows >= 0], padded(rows, cell.widths[0], pad_id)
+    lengths = [len(row) + (end_id is not None) for row in ids]
+    limit = max_length or np.inf
+    widths = [int(max(n, min(round_up(n, least=16, steps=2), limit))) for n in lengths]
+    order = np.argsort(lengths, kind="stable")
+    for width in sorted(set(widths)):
+        rows = order[np.array(widths)[order] == width]
+        most = max(1, batch_tokens // width)
+        for start in range(0, len(rows), most):
+            some = rows[start : start + most]
+            fill = min(most, round_rows(len(some))) - len(some)
+            yield some, padded(np.append(some, np.full(fill, -1)), width, pad_id)
 
 
 def check_at_least(least, **arguments):

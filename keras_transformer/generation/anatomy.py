@@ -55,6 +55,7 @@ class Anatomy:
     Attributes:
         window: int, how many tokens back the decoder looks at most, or None for all.
         learned_length: int, tokens of the decoder's smallest learned position table, or None.
+        source_length: int, those of the encoder's.
         vocabulary_size: int, how many ids there are: of a source, or of a prompt.
 
     Raises:
@@ -77,10 +78,11 @@ class Anatomy:
         parts = _layers(self.decoder)
         windows = [part.window for part in parts if isinstance(part, CausalMask)]
         self.window = max(windows) if windows and None not in windows else None
-        tables = [part for part in parts if isinstance(part, LearnedPositions)]
-        self.learned_length = min((x.max_sequence_length for x in tables), default=None)
+        self.learned_length = learned_length(parts)
         if self.encoder:
-            self.vocabulary_size = _table_size(_layers(self.encoder))
+            parts = _layers(self.encoder)
+            self.source_length = learned_length(parts)
+            self.vocabulary_size = _table_size(parts)
         else:
             self.vocabulary_size = min(_table_size(parts), logits.tensor.shape[-1])
 
@@ -104,16 +106,15 @@ class Anatomy:
         return self.decoder(values)
 
 
-def padding_of(model, end_ids):
-    """The token that a model takes for padding; if it has none an end, or -1 without ends."""
+def known_config(model):
+    """The `TransformerConfig` of a model, or of one inside of it; None of layers put together."""
     for part in [model, *model._flatten_layers(include_self=False)]:
         if isinstance(part, keras.Model):
             try:
-                pad_id = config_of(part).pad_id
-            except ValueError:  # of layers put together by hand
+                return config_of(part)
+            except ValueError:
                 continue
-            return end_ids[0] if pad_id is None else pad_id
-    return 0  # as usual
+    return None
 
 
 def _logits(output):
@@ -139,6 +140,12 @@ def _layers(part):
 def _layers_of(operation):
     is_layer = isinstance(operation, keras.layers.Layer)
     return operation._flatten_layers() if is_layer else []
+
+
+def learned_length(layers):
+    """Tokens of the smallest learned position table among the layers, or None."""
+    tables = [x.max_sequence_length for x in layers if isinstance(x, LearnedPositions)]
+    return min(tables, default=None)
 
 
 def _table_size(layers):

@@ -1,5 +1,6 @@
 """Beam search."""
 
+import numpy as np
 from keras import ops
 
 from keras_transformer.generation.rules import NEVER, is_end
@@ -65,19 +66,19 @@ class BeamSearch:
         return ((5.0 + n) / 6.0 if self.penalty == "gnmt" else n) ** self.length_penalty
 
     def draw(self, max_new_tokens, batch):
-        return None
+        return np.zeros((max_new_tokens, batch), "float32")  # nothing is drawn
 
-    def generate(self, decoding, uniform):
+    def generate(self, decoding, uniform, max_new_tokens):
         """`(sequences (B, n_best, L), scores (B, n_best))`, best first."""
-        max_new_tokens = decoding.max_new_tokens
         batch, beams = decoding.prompt.shape[0], self.beams
         first = ops.arange(beams) == 0  # all start equal: only one counts until they differ
         score = ops.zeros((batch, beams)) + ops.where(first, 0.0, NEVER)
-        sequence = ops.full((batch, beams, max_new_tokens), decoding.pad_id, dtype="int32")
+        shape = batch, beams, decoding.max_new_tokens
+        sequence = ops.full(shape, decoding.pad_id, dtype="int32")
         finished = sequence, ops.full((batch, beams), NEVER)
-        going = ops.ones((batch,), dtype="bool")  # rows that may still find something better
+        going = ops.logical_not(decoding.over)  # rows that may still find something better
         # The slot, among those of its step, of each earlier token of each hypothesis.
-        slots = ops.zeros((batch, beams, max_new_tokens), dtype="int32")
+        slots = ops.zeros(shape, dtype="int32")
 
         def unfinished(i, going, *others):
             return ops.logical_and(i < max_new_tokens, ops.any(going))

@@ -38,6 +38,11 @@ def compile_for(model, function):
     return function
 
 
+def compiles():
+    """Whether the backend makes a program for each new shape, and keeps it."""
+    return keras.backend.backend() in ("tensorflow", "jax")
+
+
 def is_faster_by_xla(model):
     """Whether generation is, on CPUs: in float32 and int8, by up to half; not in half precision."""
     layers = [layer for layer in model._flatten_layers() if layer.weights]

@@ -30,6 +30,7 @@ class CachedDecoding:
         width: int, hypotheses a row.
         window: int, how many tokens back the model looks, or None for all.
         said: int or scalar int tensor, how many of the prompt's tokens were new ones already.
+        over: `(B,)` bool, rows that nobody asks for. None means none.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class CachedDecoding:
         width=1,
         window=None,
         said=0,
+        over=None,
     ):
         self.decode = decode
         self.prompt = prompt
@@ -54,6 +56,7 @@ class CachedDecoding:
         self.rules = rules
         self.width = width
         self.said = said
+        self.over = ops.zeros(prompt.shape[:1], dtype="bool") if over is None else over
         self.first_slot = self.prompt_length - 1  # of the first step
         slots = self.first_slot + max_new_tokens * width
         self.sliding = window is not None and window * width < slots

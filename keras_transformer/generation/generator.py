@@ -3,8 +3,9 @@
 import numpy as np
 from keras import ops
 
-from keras_transformer.generation.anatomy import Anatomy, padding_of
-from keras_transformer.generation.compiling import compile_for
+from keras_transformer.data import round_rows, round_up
+from keras_transformer.generation.anatomy import Anatomy, known_config
+from keras_transformer.generation.compiling import compile_for, compiles
 from keras_transformer.generation.decoding import CachedDecoding
 from keras_transformer.generation.rows import append_rows, check_rows, pad_rows
 from keras_transformer.generation.rules import is_end
@@ -95,7 +96,10 @@ class Generator:
         self.encoder = self.anatomy.encoder
         self.end_ids = tuple(np.atleast_1d(-1 if end_id is None else end_id).tolist())
         self.start_id = start_id
-        self.pad_id = padding_of(model, self.end_ids) if pad_id is None else pad_id
+        config = known_config(model)
+        if pad_id is None:  # of layers put together by hand it is 0, as usual
+            pad_id = config.pad_id if config else 0
+        self.pad_id = self.end_ids[0] if pad_id is None else pad_id
         self.max_new_tokens = max_new_tokens
         self.sampler = GreedySampler() if sampler == "greedy" else sampler
         self.rules = tuple(rules)
@@ -105,6 +109,9 @@ class Generator:
         lengths = context, self.anatomy.learned_length
         self.context = min((length for length in lengths if length), default=None)
         require(max_new_tokens or self.context, "max_new_tokens or a context", context=context)
+        # Padding of a source is hidden for sure where the model is one of ours.
+        padding_is_hidden = not self.encoder or (config and config.pad_id == self.pad_id)
+        self._rounds_length = compiles() and bool(padding_is_hidden)
         self._generate = compile_for(model, self._generate)
         self._begin = compile_for(model, self._begin)
         self._go_on = compile_for(model, self._go_on)
@@ -121,10 +128,12 @@ class Generator:
         only where there are not n others, with scores of minus many millions.
         """
         ids, lengths = self._prepare(ids)
-        max_new_tokens = self._room(ids)
-        self._check_length(max_new_tokens + (0 if self.encoder else ids.shape[1] - 1))
-        random = self.sampler.draw(max_new_tokens, len(ids))
-        sequences, scores = map(ops.convert_to_numpy, self._generate(ids, lengths, random))
+        count = self._room(ids.shape[1])
+        self._check_length(count + (0 if self.encoder else ids.shape[1] - 1))
+        rounded = self._round_up(ids, lengths, self.sampler.draw(count, len(ids)))
+        found = map(ops.convert_to_numpy, self._generate(*rounded, np.int32(count)))
+        sequences, scores = (x[: len(ids)] for x in found)
+        sequences = sequences[..., :count]
         if not self.encoder:
             sequences = append_rows(ids, lengths, sequences, self.pad_id)
         if self.sampler.samples == 1:
@@ -188,7 +197,7 @@ class Generator:
             sampler=self.sampler,
         )
         ids, lengths = self._prepare(ids)
-        max_new_tokens = self._room(ids)
+        max_new_tokens = self._room(ids.shape[1])
         self._check_length(max_new_tokens if self.encoder else ids.shape[1])
         rows = [
             [] if self.encoder else row[:n].tolist() for row, n in zip(ids, lengths, strict=True)
@@ -225,11 +234,12 @@ class Generator:
 
         `said` tokens of the prompts were new; rows that `text` says are over get padding.
         """
-        said, shown = np.int32(said), 0
+        said, shown, batch, room = np.int32(said), 0, len(ids), len(random)
+        ids, lengths, random = self._round_up(ids, lengths, random)
         memory, carry = self._begin(ids, lengths, random, said)
         while True:
-            i, _, gains, sequence, cache = carry
-            tokens, scores = ops.convert_to_numpy(sequence), ops.convert_to_numpy(gains)
+            i, over, gains, sequence, cache = carry
+            tokens, scores = (ops.convert_to_numpy(x)[:batch] for x in (sequence, gains))
             scores = scores.cumsum(axis=1)
             while shown < int(i):
                 yield (
@@ -238,10 +248,11 @@ class Generator:
                     scores[:, shown],
                 )
                 shown += 1
-            if shown == len(random):
+            if shown == room:
                 return
-            count = np.int32(min(max(1, 2 * shown), shown + TOKENS_AT_ONCE, len(random)))
-            carry = i, text.over, gains, sequence, cache
+            count = np.int32(min(max(1, 2 * shown), shown + TOKENS_AT_ONCE, room))
+            over = np.append(text.over, np.ones(len(ids) - batch, bool))
+            carry = i, over, gains, sequence, cache
             carry = self._go_on(ids, lengths, random, said, memory, carry, count)
 
     def _prepare(self, ids):
@@ -266,10 +277,30 @@ class Generator:
         index = order.reshape(*order.shape, *[1] * (rows.ndim - 2))
         return np.take_along_axis(rows, index, axis=1), np.take_along_axis(scores, order, axis=1)
 
-    def _generate(self, ids, lengths, random):
+    def _round_up(self, ids, lengths, random):
+        """The arguments with more rows, tokens and steps: each new shape would be a new program.
+
+        Rows of padding have a length of -1, and are over before they begin.
+        """
+        batch, length = ids.shape
+        rows, width, shortest = batch, length, length
+        if compiles():
+            rows = round_rows(batch)
+        if self._rounds_length:
+            limit = self.anatomy.source_length if self.encoder else self.context
+            width = max(length, min(round_up(length), limit or np.inf))
+            shortest = width // 2 + 1 if width > round_up(1) else 1
+        room = self._room(shortest) if self.max_new_tokens is None else len(random)
+        filled = np.full((rows, width), max(self.pad_id, 0), "int32")
+        filled[:batch, :length] = ids
+        lengths = np.append(lengths, np.full(rows - batch, -1, "int32"))
+        random = np.pad(random, [(0, room - len(random)), (0, rows - batch)])
+        return filled, lengths.astype("int32"), random
+
+    def _generate(self, ids, lengths, random, count):
         memory = self.anatomy.encode(ids)
-        decoding = self._decoding(ids, lengths, memory, self._room(ids))
-        return self.sampler.generate(decoding, random)
+        decoding = self._decoding(ids, lengths, memory, random.shape[0])
+        return self.sampler.generate(decoding, random, count)
 
     def _begin(self, ids, lengths, random, said):
         memory = self.anatomy.encode(ids)
@@ -285,7 +316,7 @@ class Generator:
             starts, prompt = None, ops.full((ids.shape[0], 1), self.start_id, dtype="int32")
         else:
             length = ids.shape[1]
-            starts = length - lengths  # (B,)
+            starts = length - ops.maximum(lengths, 1)  # (B,)
             shifted = (ops.arange(length)[None] - starts[:, None]) % length
             prompt = ops.take_along_axis(ids, shifted, axis=1)  # padding moved to the left
 
@@ -303,11 +334,12 @@ class Generator:
             self.sampler.width,
             self.anatomy.window,
             said,
+            lengths < 0,
         )
 
-    def _room(self, ids):
-        """How many new tokens there may be after prompts `ids (B, T)`, or from a source."""
-        read = 0 if self.encoder else ids.shape[1] - 1
+    def _room(self, length):
+        """How many new tokens there may be after prompts of `length`, or from a source."""
+        read = 0 if self.encoder else length - 1
         return self.max_new_tokens or max(1, self.context - read)
 
     def _check_length(self, length):

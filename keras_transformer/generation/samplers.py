@@ -26,10 +26,10 @@ class Sampler:
         """The next token `(B,)` given `logits (B, V)` and random numbers `uniform (B,)`."""
         raise NotImplementedError
 
-    def generate(self, decoding, uniform):
-        """`(sequences (B, 1, L), scores (B, 1))`: new tokens and their log-probability."""
+    def generate(self, decoding, uniform, count):
+        """`(sequences (B, 1, L), scores (B, 1))`: `count` new tokens, their log-probability."""
         carry = self.begin(decoding)
-        _, _, gains, sequence, _ = self.go_on(decoding, uniform, carry, decoding.max_new_tokens)
+        _, _, gains, sequence, _ = self.go_on(decoding, uniform, carry, count)
         return sequence[:, None], ops.sum(gains, axis=1, keepdims=True)
 
     def begin(self, decoding):
@@ -37,7 +37,7 @@ class Sampler:
         shape = decoding.prompt.shape[0], decoding.max_new_tokens
         return (
             ops.convert_to_tensor(0, "int32"),
-            ops.zeros(shape[:1], dtype="bool"),
+            decoding.over,
             ops.zeros(shape),
             ops.full(shape, decoding.pad_id, dtype="int32"),
             decoding.of_full_length(decoding.read_prompt()),

@@ -8,6 +8,7 @@ import numpy as np
 
 from keras_transformer import models
 from keras_transformer.data import length_batches
+from keras_transformer.generation.anatomy import learned_length
 from keras_transformer.zoo.checkpoint import CONFIG, ZooError, find, read_json
 from keras_transformer.zoo.loading import FAMILIES, load, load_config, load_weights, of_dtype
 from keras_transformer.zoo.tokenizers import load_tokenizer
@@ -104,7 +105,12 @@ class Embedder:
         width = self.model.outputs[0].shape[-1] * len(self.pooling)
         vectors = np.zeros((len(ids), width), "float32")  # (B, D)
         pad_id = self.tokenizer.pad_id or 0
-        for rows, batch in length_batches(ids, batch_tokens=BATCH_TOKENS, pad_id=pad_id):
+        for rows, batch in length_batches(
+            ids,
+            batch_tokens=BATCH_TOKENS,
+            pad_id=pad_id,
+            max_length=self.max_length or learned_length(self.model._flatten_layers()),
+        ):
             lengths = np.array([[len(ids[row])] for row in rows])  # (B, 1)
             real = np.flatnonzero(lengths)
             if len(real):

@@ -175,12 +175,13 @@ def test_unusable_pairs_are_refused():
 def test_length_batches_give_every_row_its_place(end_id):
     ids = [row.tolist() for row in pairs(500)[0]] + [[], []]
     found, shapes = {}, set()
-    for rows, batch in length_batches(ids, batch_tokens=256, end_id=end_id, max_shapes=10):
+    for rows, batch in length_batches(ids, batch_tokens=256, end_id=end_id, max_length=49):
         assert batch.size <= 256 and batch.dtype == np.int32 and len(rows) > 0
         assert not batch[len(rows) :].any()
         shapes.add(batch.shape)
         found |= dict(zip(rows.tolist(), unpadded(batch[: len(rows)]), strict=True))
-    assert len(shapes) <= 10
+    widths = {width for _, width in shapes}
+    assert widths <= {16, 24, 32, 48, 49} and len(shapes) <= 2 * len(widths)
     added = [] if end_id is None else [end_id]
     assert [found[i] for i in range(len(ids))] == [row + added for row in ids]
 
@@ -188,9 +189,23 @@ def test_length_batches_give_every_row_its_place(end_id):
 def test_length_batches_of_odd_input():
     assert list(length_batches([], batch_tokens=8)) == []
     [(rows, batch)] = length_batches([[]], batch_tokens=8)
-    assert rows.tolist() == [0] and batch.tolist() == [[0]]
-    [(_, batch)] = length_batches([[7] * 20], batch_tokens=8)
-    assert batch.shape == (1, 20)  # longer than the budget: alone, not cut
+    assert rows.tolist() == [0] and batch.tolist() == [[0] * 16]
+    [(_, batch)] = length_batches([[7] * 20], batch_tokens=8, max_length=22)
+    assert batch.shape == (1, 22)  # longer than the budget: alone, not cut
+    [(_, batch)] = length_batches([[7] * 20], batch_tokens=8, max_length=19)
+    assert batch.shape == (1, 20)  # whoever reads it will say that it is too long
+
+
+def test_all_lines_there_are_have_few_shapes():
+    """Whatever is asked, and however often."""
+    rng, shapes = np.random.default_rng(0), set()
+    for _ in range(200):
+        lengths = rng.integers(1, 513, rng.integers(1, 40))
+        batches = length_batches([[7] * n for n in lengths], batch_tokens=2048, max_length=512)
+        for rows, batch in batches:
+            assert len(rows) <= len(batch) and max(lengths[rows]) <= batch.shape[1]
+            shapes.add(batch.shape)
+    assert len(shapes) <= 66
 
 
 @pytest.mark.skipif(not REAL.exists(), reason=f"the real text {REAL} is not on this machine")

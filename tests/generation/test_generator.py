@@ -15,6 +15,9 @@ from keras_transformer.generation import (
     compiling,
     decoding,
 )
+from keras_transformer.generation import (
+    generator as generator_module,
+)
 from keras_transformer.xla import in_xla
 
 NEW = 6
@@ -110,6 +113,7 @@ def test_a_cache_has_room_for_some_tokens_ahead_and_no_more(family, sampler, mon
     model, new = tiny.make_talkative(family), 8
     start = {"start_id": START} if family == "encoder_decoder" else {}
     width = 1 if sampler == "greedy" else sampler.width
+    monkeypatch.setattr(generator_module, "compiles", lambda: False)  # which rounds prompts up
     before = 0 if family == "encoder_decoder" else max(map(len, PROMPTS)) - 1
     sizes, append, found = [], kt.CacheScope.append, []
 
@@ -175,6 +179,62 @@ def test_compiled_and_reloaded(language_model, translator, tmp_path):
     expected = translations(model)
     for _ in range(2):
         np.testing.assert_array_equal(generator(padded(SOURCES, 5)), expected)
+
+
+@pytest.mark.parametrize("family", ["decoder_only", "encoder_decoder"])
+@pytest.mark.parametrize("new", [7, None])
+@pytest.mark.parametrize(
+    "sampler",
+    [lambda: "greedy", lambda: BeamSearch(3, n_best=2), lambda: RandomSampler(seed=1, samples=2)],
+    ids=["greedy", "beams", "samples"],
+)
+def test_rounding_shapes_up_changes_nothing(family, new, sampler, monkeypatch):
+    model = tiny.make_talkative(family, "pre_norm_learned", max_sequence_length=45)
+    found = []
+    for rounds in (True, False):
+        monkeypatch.setattr(generator_module, "compiles", lambda rounds=rounds: rounds)
+        generator = kt.Generator(model, END, START, max_new_tokens=new, sampler=sampler())
+        with tiny.without_tracing():
+            for prompts in (PROMPTS, [[3]], [[4] * 35, [5] * 39], [*PROMPTS, [7, 8]]):
+                found.append([*generator.n_best(prompts)])
+            if sampler() == "greedy":
+                found.append([*generator.write(PROMPTS, lambda rows: [repr(r) for r in rows])])
+    count = len(found) // 2
+    for one, other in zip(found[:count], found[count:], strict=True):
+        assert np.shape(one[0]) == np.shape(other[0])
+        np.testing.assert_array_equal(one[0], other[0])
+        np.testing.assert_allclose(one[1], other[1], atol=1e-4)
+
+
+@pytest.mark.skipif(not compiling.compiles(), reason="PyTorch compiles nothing")
+@pytest.mark.parametrize("family", ["decoder_only", "encoder_decoder"])
+@pytest.mark.parametrize("new", [3, None])
+def test_programs_are_few_whatever_the_prompts_and_batches(family, new):
+    model = tiny.make(family, "pre_norm_learned", max_sequence_length=300)
+    generator = kt.Generator(model, END, START, max_new_tokens=new)
+    shapes = set()
+
+    def program(*arguments):
+        ids, lengths, random, count = arguments
+        shapes.add((ids.shape, lengths.shape, random.shape))
+        assert ids.shape[1] <= 300 and len(random) >= count
+        return np.zeros((len(ids), 1, len(random)), "int32"), np.zeros((len(ids), 1))
+
+    generator._generate = program
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        batch, length = rng.integers(1, 17), rng.integers(1, 257)
+        assert len(generator(np.full((batch, length), 3))) == batch
+    assert len(shapes) == 16
+
+
+def test_sources_of_layers_put_together_keep_their_length():
+    """Nobody knows whether their padding is hidden."""
+    ids = np.full((1, 5), 3)
+    for model, length in ((tiny.translator_by_hand(), 5), (tiny.make("encoder_decoder"), 32)):
+        generator = kt.Generator(model, END, START, max_new_tokens=2)
+        rounded, _, _ = generator._round_up(ids, np.array([5]), np.zeros((2, 1)))
+        assert rounded.shape == (1, length if compiling.compiles() else 5)
 
 
 def test_after_the_end_there_is_only_padding(language_model, translator):
@@ -299,13 +359,14 @@ def test_the_encoder_runs_once_and_the_memory_is_projected_once(sampler):
     with tiny.run_eagerly():
         kt.Generator(model, None, START, max_new_tokens=4, sampler=sampler)(SOURCES)
     width = 3 if sampler != "greedy" else 1
+    rows, length = (4, 32) if compiling.compiles() else (3, 5)
     assert [c for c in calls if c[0] != "decoder"] == [
-        ("encoder", (3, 5, 8)),
-        ("memory", (3, 5, 8)),  # not repeated for each hypothesis
+        ("encoder", (rows, length, 8)),
+        ("memory", (rows, length, 8)),  # not repeated for each hypothesis
     ]
     decoded = [shape for name, shape in calls if name == "decoder"]
     # Only new tokens go in, after one for the memory alone.
-    assert decoded == [(3, 1, 8)] + [(3, width, 8)] * 4
+    assert decoded == [(rows, 1, 8)] + [(rows, width, 8)] * 4
 
 
 @pytest.mark.parametrize("beams", [None, 2])
