@@ -169,6 +169,10 @@ class AttentionScope(Scope):
         self.weights[f"{path}#{call}" if call else path] = weights
 
 
+class Recomputation(Scope):
+    """Around a layer that may be computed again, as a whole, for the gradient."""
+
+
 def places(x):
     """Where the tokens of `x (B, T, ...)` are, and the keys that they may look at.
 

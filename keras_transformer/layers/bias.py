@@ -2,9 +2,11 @@
 
 import keras
 
+from keras_transformer.layers.recomputable import Recomputable
+
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
-class Bias(keras.layers.Layer):
+class Bias(Recomputable, keras.layers.Layer):
     """Adds a trainable vector, zero at first, to the last axis.
 
     Call arguments:

@@ -4,11 +4,12 @@ import keras
 from keras import ops
 
 from keras_transformer.layers.arguments import check_shape, require, serialize_arguments
+from keras_transformer.layers.recomputable import Recomputable
 from keras_transformer.scopes import mask_with_past, places
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
-class CausalMask(keras.layers.Layer):
+class CausalMask(Recomputable, keras.layers.Layer):
     """Lets every token look at itself and at earlier tokens only.
 
     Inside a `CacheScope` the S keys are the cache's.

@@ -2,11 +2,13 @@
 
 import keras
 
+from keras_transformer.layers.recomputable import Recomputable
+
 VALUES = 2**16  # of 16 random bits
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
-class Dropout(keras.layers.Dropout):
+class Dropout(Recomputable, keras.layers.Dropout):
     """`keras.layers.Dropout` at the price, in TensorFlow, of 16 random bits a value and not 32.
 
     Random numbers are the dearest part of a training step after the matrix products. Half of them
@@ -39,6 +41,8 @@ class Dropout(keras.layers.Dropout):
     """
 
     def call(self, inputs, training=False):
+        if self.rate == 0:
+            return inputs  # without asking for `training`, which JAX may not know
         dropped = round(self.rate * VALUES)
         in_keras = keras.config.backend() != "tensorflow" or self.noise_shape is not None
         if not training or in_keras or dropped in (0, VALUES):

@@ -123,7 +123,6 @@ class FeedForward(Compound):
         self.supports_masking = True
 
     def build(self, input_shape):
-        self.nonlinearity = self.activated_gate if self.gated else self.activation
         width = self.intermediate_dim * (2 if self.gated else 1)
         self.expand = projection(self, width, "expand", input_shape)
         self.contract = projection(
@@ -132,7 +131,8 @@ class FeedForward(Compound):
         self.dropout_layer = Dropout(self.dropout, name="dropout", dtype=self.dtype_policy)
 
     def call(self, x, training=None):
-        x = self.nonlinearity(self.expand(x))  # (B, T, F)
+        x = self.expand(x)
+        x = self.activated_gate(x) if self.gated else self.activation(x)  # (B, T, F)
         return self.contract(self.dropout_layer(x, training=training))  # (B, T, D)
 
     def compute_output_shape(self, input_shape):

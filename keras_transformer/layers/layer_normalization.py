@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from keras_transformer.layers.recomputable import Recomputable
+
 
 def normalize(x, gamma, beta, epsilon):
     """`gamma * (x - mean) / sqrt(variance + epsilon) + beta` over the last axis, in float32.
@@ -38,7 +40,7 @@ def normalize(x, gamma, beta, epsilon):
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
-class LayerNormalization(keras.layers.LayerNormalization):
+class LayerNormalization(Recomputable, keras.layers.LayerNormalization):
     """`keras.layers.LayerNormalization` over the last axis, faster to train in TensorFlow.
 
     Reference:

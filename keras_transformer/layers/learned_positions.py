@@ -4,11 +4,12 @@ import keras
 from keras import ops
 
 from keras_transformer.layers.arguments import require, require_length, serialize_arguments
+from keras_transformer.layers.recomputable import Recomputable
 from keras_transformer.scopes import query_positions
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
-class LearnedPositions(keras.layers.Layer):
+class LearnedPositions(Recomputable, keras.layers.Layer):
     """Adds to each token the row of a trained table that belongs to its position.
 
     `PositionalEmbedding` has one of these where its kind is `"learned"`; alone it serves models

@@ -4,7 +4,7 @@ import keras
 
 from keras_transformer.layers.arguments import serialize_arguments
 from keras_transformer.layers.feed_forward import activation_function
-from keras_transformer.layers.projection import Compound
+from keras_transformer.layers.projection import Compound, Projection
 from keras_transformer.layers.transformer_block import normalization
 
 
@@ -58,7 +58,7 @@ class MaskedLMHead(Compound):
         )
 
     def build(self, x_shape):
-        self.transform = keras.layers.Dense(
+        self.transform = Projection(
             x_shape[-1],
             self.activation,
             kernel_initializer=self.kernel_initializer,

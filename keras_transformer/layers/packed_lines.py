@@ -4,11 +4,12 @@ import keras
 from keras import ops
 
 from keras_transformer.layers.arguments import require
+from keras_transformer.layers.recomputable import Recomputable
 from keras_transformer.scopes import CacheScope, query_positions
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
-class PackedLines(keras.layers.Layer):
+class PackedLines(Recomputable, keras.layers.Layer):
     """Finds the lines of a row by the token that begins them.
 
     Inside a `CacheScope` a row is one line: what is generated belongs to the line of its prompt.

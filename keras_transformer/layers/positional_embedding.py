@@ -7,6 +7,7 @@ from keras_transformer.layers.arguments import require, serialize_arguments
 from keras_transformer.layers.arithmetic import times_transposed
 from keras_transformer.layers.dropout import Dropout
 from keras_transformer.layers.learned_positions import LearnedPositions
+from keras_transformer.layers.recomputable import Recomputable
 from keras_transformer.scopes import CacheScope, compute_once, query_positions
 
 KINDS = ("sinusoidal", "learned", None)
@@ -37,7 +38,7 @@ def add_nothing(x, positions=None):
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
-class PositionalEmbedding(keras.layers.Layer):
+class PositionalEmbedding(Recomputable, keras.layers.Layer):
     """Embeds tokens and their positions; with `reverse=True` turns hidden states into logits.
 
     Args:

@@ -4,12 +4,13 @@ import keras
 from keras import ops
 
 from keras_transformer.layers.arguments import require
+from keras_transformer.layers.recomputable import Recomputable
 from keras_transformer.scopes import CacheScope, compute_once
 
 NAMES = ("query_key_value", "query", "key_value", "output", "expand", "contract")
 
 
-class Projection(keras.layers.Dense):
+class Projection(Recomputable, keras.layers.Dense):
     """`keras.layers.Dense`, which with a cache prepares its half-precision kernel only once.
 
     With few rows a step's time is that of reading kernels: a cast at every step would double it,
@@ -66,7 +67,7 @@ class Projection(keras.layers.Dense):
         return {name: getattr(self, name) for name in names if hasattr(self, name)}
 
 
-class Compound(keras.layers.Layer):
+class Compound(Recomputable, keras.layers.Layer):
     """A layer with linear maps inside it, whose config keeps what `quantize` made of them.
 
     Keras quantizes the maps, not the layer: without this it would be built again with float ones.

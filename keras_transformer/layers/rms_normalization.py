@@ -2,9 +2,11 @@
 
 import keras
 
+from keras_transformer.layers.recomputable import Recomputable
+
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
-class RMSNormalization(keras.layers.RMSNormalization):
+class RMSNormalization(Recomputable, keras.layers.RMSNormalization):
     """Divides by the root mean square; unlike Keras' own, lets implicit masks through.
 
     Reference:

@@ -4,12 +4,13 @@ import keras
 from keras import ops
 
 from keras_transformer.layers.arguments import require, serialize_arguments
+from keras_transformer.layers.recomputable import Recomputable
 from keras_transformer.layers.rotary_scaling import frequencies
 from keras_transformer.scopes import query_positions
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
-class RotaryEmbedding(keras.layers.Layer):
+class RotaryEmbedding(Recomputable, keras.layers.Layer):
     """Rotates queries and keys by an angle that grows with their position.
 
     Feature `i` of the first half of a head and feature `i` of its second half form a pair that

@@ -2,6 +2,8 @@
 
 import keras
 
+from keras_transformer.layers.recomputable import Recomputable
+
 
 @keras.saving.register_keras_serializable("keras_transformer")
 class TransformerModel(keras.Model):
@@ -22,6 +24,14 @@ class TransformerModel(keras.Model):
     """
 
     published = None
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        # Keras' own operations keep too little to be done again for keywords, slices and in half
+        # precision, and they hold next to nothing; a whole model done again would free nothing.
+        for operation in (self, *self.operations):
+            if not isinstance(operation, Recomputable):
+                operation._remat_mode = None
 
     def get_config(self):
         notes = {} if self.published is None else {"published": self.published}

@@ -1,0 +1,75 @@
+"""Layers that may be computed again for the gradient instead of being remembered."""
+
+import functools
+
+from keras import ops, tree
+from keras.src.backend import get_keras_mask, set_keras_mask
+
+from keras_transformer.backend import recomputation
+from keras_transformer.scopes import AttentionScope, CacheScope, Recomputation
+
+
+class Recomputable:
+    """Makes a layer under `keras.RematScope` compute the second time what it did the first.
+
+    Keras' own layers get the tensors again that they got by position, and nothing else is as it
+    was: here masks, keyword arguments, `training`, the precision and the random numbers are. A
+    layer is done again as a whole, those inside it not once more by themselves; and nothing in a
+    `CacheScope` or an `AttentionScope`, which keep what is computed.
+    """
+
+    def rematerialized_call(self, layer_call, *args, **kwargs):
+        if any(scope.current() for scope in (Recomputation, CacheScope, AttentionScope)):
+            return layer_call
+        call = super().rematerialized_call(layer_call, *args, **kwargs)
+        if call is layer_call or self._remat_mode.mode == "activations":
+            return call
+        return recomputed(layer_call, self)
+
+
+def recomputed(layer_call, layer):
+    """The `layer`'s `layer_call`, done again for the gradient."""
+
+    @functools.wraps(layer_call)
+    def call(*args, **kwargs):
+        flat = tree.flatten((args, kwargs))
+        places = [i for i, x in enumerate(flat) if recomputation.is_float(x)]
+        if not places and not layer.trainable_variables:
+            return layer_call(*args, **kwargs)
+        states = layer.non_trainable_variables  # those of random numbers among them
+        known = recomputation.known_values()
+        ambience = recomputation.current_ambience()
+
+        def compute(*floats):
+            inputs = list(flat)
+            for i, x in zip(places, floats, strict=True):
+                inputs[i] = with_mask(x, get_keras_mask(flat[i]))
+            args_again, kwargs_again = tree.pack_sequence_as((args, kwargs), inputs)
+            with (
+                Recomputation(),
+                recomputation.ambience(ambience),
+                recomputation.values(known) as scope,
+            ):
+                y = layer_call(*args_again, **kwargs_again)
+            now = scope.state_mapping
+            changed = {
+                i: now[id(state)]
+                for i, state in enumerate(states)
+                if now.get(id(state)) is not known.get(id(state))
+            }
+            return y, tree.map_structure(get_keras_mask, y), changed
+
+        y, masks, changed = recomputation.remat(compute)(*(flat[i] for i in places))
+        for i, value in changed.items():
+            known[id(states[i])] = ops.copy(states[i].value)  # with which it is done again
+            states[i].assign(value)
+        return tree.map_structure(with_mask, y, masks)
+
+    return call
+
+
+def with_mask(x, mask):
+    """`x` with the implicit `mask`, if it is one."""
+    if mask is not None:
+        set_keras_mask(x, mask)
+    return x
