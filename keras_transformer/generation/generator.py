@@ -17,7 +17,11 @@ TOKENS_AT_ONCE = 16  # between two looks of a stream at its tokens: for one, XLA
 
 
 class Generator:
-    """Generates with a cache of keys and values; compiled once for each shape of input.
+    """Generates with a cache of keys and values; compiled once for each of few shapes of input.
+
+    A program is never freed, so batches are filled up to 1, 4, 8, 16 ... rows, and prompts and
+    sources to 32, 64, 128 ... tokens, no further than `context`; what comes out is the same. Not
+    so under PyTorch, which compiles nothing, and sources where the model's own padding is unknown.
 
     TensorFlow compiles it by XLA where all weights compute in float32, unless a layer has
     `supports_jit = False`: on CPUs that is faster in float32, and slower in half precision.
