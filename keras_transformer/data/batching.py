@@ -302,7 +302,7 @@ def length_batches(ids, *, batch_tokens, end_id=None, pad_id=0, max_length=None)
     >>> batches = length_batches([[5, 6, 7], [8], [9]], batch_tokens=64, end_id=3, max_length=4)
     >>> for rows, batch in batches:
     ...     print(rows, batch.tolist())
-    [0 1 2] [[5, 6, 7, 3], [8, 3, 0, 0], [9, 3, 0, 0], [0, 0, 0, 0]]
+    [1 2 0] [[8, 3, 0, 0], [9, 3, 0, 0], [5, 6, 7, 3], [0, 0, 0, 0]]
     """
     padded = _Rows(ids, after=end_id).padded
     lengths = [len(row) + (end_id is not None) for row in ids]
