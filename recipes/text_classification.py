@@ -141,7 +141,7 @@ def read_text(settings):
 
 def read_table(settings, path, classes=None):
     with warnings.catch_warnings(record=True) as found:
-        warnings.simplefilter("always")
+        warnings.simplefilter("always", UserWarning)
         table = kt.text.read_table(
             path,
             settings.text_column,

@@ -364,6 +364,7 @@ class Translator:
             batch_tokens=512,
             end_id=self.tokenizer.end_id,
             pad_id=self.tokenizer.pad_id,
+            max_length=self.max_length,
         ):
             found = self.generator(room)(batch)[: len(rows)]
             for i, text in zip(wanted[rows], self.tokenizer.decode(found), strict=True):

@@ -110,7 +110,7 @@ class Part:
 
     Attributes:
         inputs: the symbols of the model's inputs that it needs.
-        calls: `(node, arguments, results)` of what runs, in order, both lists of symbols.
+        operations: what runs, in order.
     """
 
     def __init__(self, graph, output, given):
@@ -132,7 +132,7 @@ class Part:
             results = [Symbol(symbol.calls, x) for x in node.outputs]
             self._steps.append((node, arguments, results))
             done.update(results)
-        self.calls = [(node, [*found.values()], out) for node, found, out in self._steps]
+        self.operations = [node.operation for node, _, _ in self._steps]
 
     def __call__(self, values):
         values = dict(values)

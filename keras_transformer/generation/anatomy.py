@@ -73,7 +73,7 @@ class Anatomy:
             self.vocabulary_size = _table_size(parts)
         else:
             self.vocabulary_size = min(_table_size(parts), logits.tensor.shape[-1])
-        strangers = [x.operation for x, _, _ in self.decoder.calls if not _is_known(x.operation)]
+        strangers = [x for x in self.decoder.operations if not _is_known(x)]
         if strangers:
             self._try_cache(strangers)
 
@@ -144,12 +144,8 @@ def _only(inputs, expectation):
 
 
 def _layers(part):
-    return [layer for node, _, _ in part.calls for layer in _layers_of(node.operation)]
-
-
-def _layers_of(operation):
-    is_layer = isinstance(operation, keras.layers.Layer)
-    return operation._flatten_layers() if is_layer else []
+    layers = [x for x in part.operations if isinstance(x, keras.layers.Layer)]
+    return [inner for layer in layers for inner in layer._flatten_layers()]
 
 
 def learned_length(layers):

@@ -294,7 +294,9 @@ class Generator:
             limit = self.anatomy.source_length if self.encoder else self.context
             width = max(length, min(round_up(length), limit or np.inf))
             shortest = width // 2 + 1 if width > round_up(1) else 1
-        room = self._room(shortest) if self.max_new_tokens is None else len(random)
+        room = self._room(shortest)
+        if self.context and not self.encoder:  # a stream goes on beyond
+            room = min(room, self.context - shortest + 1)
         filled = np.full((rows, width), max(self.pad_id, 0), "int32")
         filled[:batch, :length] = ids
         lengths = np.append(lengths, np.full(rows - batch, -1, "int32"))

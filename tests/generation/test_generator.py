@@ -36,16 +36,6 @@ def translations(model, sources=SOURCES, new=NEW, end_id=None):
     return padded(rows, new)
 
 
-@pytest.fixture(scope="module")
-def language_model():
-    return tiny.make_talkative("decoder_only")
-
-
-@pytest.fixture(scope="module")
-def translator():
-    return tiny.make_talkative("encoder_decoder")
-
-
 @pytest.mark.parametrize("name", [*tiny.ARCHITECTURES, "by_hand", "by_hand_implicit_mask"])
 def test_greedy_is_the_argmax_loop_for_every_row_of_a_ragged_batch(name):
     if name in tiny.ARCHITECTURES:
@@ -228,6 +218,17 @@ def test_programs_are_few_whatever_the_prompts_and_batches(family, new):
         batch, length = rng.integers(1, 17), rng.integers(1, 257)
         assert len(generator(np.full((batch, length), 3))) == batch
     assert len(shapes) == 16
+
+
+@pytest.mark.skipif(not compiling.compiles(), reason="PyTorch compiles nothing")
+def test_a_stream_beyond_the_context_has_few_programs():
+    model = tiny.make("decoder_only", "pre_norm_learned", max_sequence_length=80)
+    generator, shapes = kt.Generator(model, END, START, max_new_tokens=200), set()
+    for length in range(1, 81):
+        for left in (1, 81 - length):  # of 200, or what fits
+            arguments = np.full((1, length), 3), np.array([length]), np.zeros((left, 1))
+            shapes.add(tuple(x.shape for x in generator._round_up(*arguments)))
+    assert len(shapes) == 3
 
 
 def test_sources_of_layers_put_together_keep_their_length():
