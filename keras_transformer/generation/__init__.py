@@ -9,6 +9,7 @@ from keras_transformer.generation.constraints import (
     NoRepeatNgrams,
 )
 from keras_transformer.generation.generator import Generator
+from keras_transformer.generation.names import get_sampler
 from keras_transformer.generation.rules import (
     MinP,
     Past,
@@ -18,7 +19,12 @@ from keras_transformer.generation.rules import (
     TopK,
     TopP,
 )
-from keras_transformer.generation.samplers import GreedySampler, RandomSampler
+from keras_transformer.generation.samplers import (
+    GreedySampler,
+    RandomSampler,
+    TopKSampler,
+    TopPSampler,
+)
 
 __all__ = [
     "BeamSearch",
@@ -36,5 +42,8 @@ __all__ = [
     "RepetitionPenalty",
     "Temperature",
     "TopK",
+    "TopKSampler",
     "TopP",
+    "TopPSampler",
+    "get_sampler",
 ]

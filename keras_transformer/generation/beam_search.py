@@ -1,14 +1,17 @@
 """Beam search."""
 
+import keras
 import numpy as np
 from keras import ops
 
+from keras_transformer.generation.part import Part
 from keras_transformer.generation.rules import NEVER, is_end
 from keras_transformer.layers.arguments import require
 from keras_transformer.layers.arithmetic import softmax_and_log_total
 
 
-class BeamSearch:
+@keras.saving.register_keras_serializable(package="keras_transformer")
+class BeamSearch(Part):
     """Keeps the `beams` most probable hypotheses and returns the best finished ones.
 
     Every step extends each open hypothesis by every token and looks at the `2 * beams` best

@@ -1,13 +1,16 @@
 """Rules about what must not be said, and what must."""
 
+import keras
 import numpy as np
 from keras import ops
 
+from keras_transformer.generation.part import Part
 from keras_transformer.generation.rules import NEVER, Past, is_end, occur  # noqa: F401  examples
 from keras_transformer.layers.arguments import require
 
 
-class NoRepeatNgrams:
+@keras.saving.register_keras_serializable(package="keras_transformer")
+class NoRepeatNgrams(Part):
     """Forbids what would repeat n tokens in a row, of the prompt or of what was said.
 
     Args:
@@ -47,7 +50,8 @@ class NoRepeatNgrams:
         return ops.where(occur(repeats, logits), NEVER, logits)
 
 
-class MinLength:
+@keras.saving.register_keras_serializable(package="keras_transformer")
+class MinLength(Part):
     """Forbids any end before there are so many new tokens, the end itself not counted.
 
     Args:
@@ -72,7 +76,8 @@ class MinLength:
         return ops.where(ops.logical_and(end, past.count < self.length), NEVER, logits)
 
 
-class ForbiddenTokens:
+@keras.saving.register_keras_serializable(package="keras_transformer")
+class ForbiddenTokens(Part):
     """Forbids tokens, for example padding.
 
     Args:
@@ -99,7 +104,8 @@ class ForbiddenTokens:
         return ops.where(forbidden, NEVER, logits)
 
 
-class ForbiddenSequence:
+@keras.saving.register_keras_serializable(package="keras_transformer")
+class ForbiddenSequence(Part):
     """Forbids the last of some tokens in a row, where the prompt or what was said has the others.
 
     Args:
@@ -132,7 +138,8 @@ class ForbiddenSequence:
         return ops.where(forbidden, NEVER, logits)
 
 
-class ForcedTokens:
+@keras.saving.register_keras_serializable(package="keras_transformer")
+class ForcedTokens(Part):
     """Leaves only these tokens at one place, each with the logit 0.
 
     In a beam search such a token changes no hypothesis' log-probability.

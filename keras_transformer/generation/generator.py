@@ -7,9 +7,10 @@ from keras_transformer.data import round_rows, round_up
 from keras_transformer.generation.anatomy import Anatomy, known_config
 from keras_transformer.generation.compiling import compile_for, compiles
 from keras_transformer.generation.decoding import CachedDecoding
+from keras_transformer.generation.names import get_sampler
 from keras_transformer.generation.rows import append_rows, check_rows, pad_rows
 from keras_transformer.generation.rules import is_end
-from keras_transformer.generation.samplers import GreedySampler, Sampler
+from keras_transformer.generation.samplers import Sampler
 from keras_transformer.generation.text_stream import TextStream
 from keras_transformer.layers.arguments import require
 
@@ -42,7 +43,10 @@ class Generator:
             model's, or the end where its vocabulary has none; of models put together by hand 0.
         max_new_tokens: int, the most tokens to generate, the end token included. None means as many
             as fill the context, after the longest of a batch of prompts.
-        sampler: `"greedy"`, a `RandomSampler` or a `BeamSearch`.
+        sampler: `"greedy"`, `"top_k"`, `"top_p"`, `"random"` or `"beam"`, which are a
+            `GreedySampler`, `TopKSampler`, `TopPSampler`, `RandomSampler` and `BeamSearch` with
+            their defaults; or such an object, its serialized config, or an object of your own with
+            their methods.
         rules: list of what changes the logits before the sampler sees them, in this order, such as
             `[Temperature(0.8), TopP(0.95)]`; functions `(logits (R, V), Past) -> logits`, where
             no shape depends on values.
@@ -59,10 +63,10 @@ class Generator:
         `pad_id` after `end_id`. Of several samples or hypotheses it is the best one.
 
     Raises:
-        ValueError: for a subclassed model, a decoder with layers that know no cache or see later
-            tokens, an encoder-decoder without `start_id`, an empty prompt, more tokens than
-            `context`, ids outside the vocabulary, padding on the left, and prompts of several
-            lengths where neither padding nor an end is known.
+        ValueError: for an unknown sampler, a subclassed model, a decoder with layers that know no
+            cache or see later tokens, an encoder-decoder without `start_id`, an empty prompt, more
+            tokens than `context`, ids outside the vocabulary, padding on the left, and prompts of
+            several lengths where neither padding nor an end is known.
 
     Example:
 
@@ -90,11 +94,7 @@ class Generator:
             "max_new_tokens to be positive or None",
             max_new_tokens=max_new_tokens,
         )
-        require(
-            sampler == "greedy" or hasattr(sampler, "generate"),
-            "sampler to be 'greedy', a RandomSampler or a BeamSearch",
-            sampler=sampler,
-        )
+        self.sampler = get_sampler(sampler)
         self.model = model
         self.anatomy = Anatomy(model)
         self.encoder = self.anatomy.encoder
@@ -105,7 +105,6 @@ class Generator:
             pad_id = config.pad_id if config else 0
         self.pad_id = self.end_ids[0] if pad_id is None else pad_id
         self.max_new_tokens = max_new_tokens
-        self.sampler = GreedySampler() if sampler == "greedy" else sampler
         self.rules = tuple(rules)
         if self.encoder:
             require(start_id is not None, "a start_id for an encoder-decoder", start_id=start_id)

@@ -10,9 +10,11 @@ import functools
 import operator
 from typing import Any, NamedTuple
 
+import keras
 import numpy as np  # noqa: F401  for the examples
 from keras import ops
 
+from keras_transformer.generation.part import Part
 from keras_transformer.layers.arguments import require
 
 NEVER = -1e9  # the logit of what must not be said
@@ -34,7 +36,8 @@ class Past(NamedTuple):
     end_ids: tuple
 
 
-class Temperature:
+@keras.saving.register_keras_serializable(package="keras_transformer")
+class Temperature(Part):
     """Divides the logits: below 1 the likely becomes likelier.
 
     Args:
@@ -57,7 +60,8 @@ class Temperature:
         return logits / self.temperature
 
 
-class TopK:
+@keras.saving.register_keras_serializable(package="keras_transformer")
+class TopK(Part):
     """Keeps the k most probable tokens, and those as probable as the last of them.
 
     Args:
@@ -84,7 +88,8 @@ class TopK:
         return ops.where(logits >= best[..., -1:], logits, NEVER)
 
 
-class TopP:
+@keras.saving.register_keras_serializable(package="keras_transformer")
+class TopP(Part):
     """Keeps the smallest set of most probable tokens that holds the probability p.
 
     Args:
@@ -116,7 +121,8 @@ class TopP:
         return ops.where(probability >= least, logits, NEVER)
 
 
-class MinP:
+@keras.saving.register_keras_serializable(package="keras_transformer")
+class MinP(Part):
     """Keeps the tokens that are at least p times as probable as the most probable one.
 
     Args:
@@ -144,7 +150,8 @@ class MinP:
         return ops.where(probability >= least, logits, NEVER)
 
 
-class RepetitionPenalty:
+@keras.saving.register_keras_serializable(package="keras_transformer")
+class RepetitionPenalty(Part):
     """Makes tokens of the prompt and of what was said less probable.
 
     Args:
@@ -173,7 +180,8 @@ class RepetitionPenalty:
         return ops.where(said, penalised, logits)
 
 
-class Renormalize:
+@keras.saving.register_keras_serializable(package="keras_transformer")
+class Renormalize(Part):
     """Makes the probabilities of what other rules left sum to 1 again.
 
     Only a beam search is changed by it, which adds log-probabilities up; there it belongs last.

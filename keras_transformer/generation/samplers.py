@@ -1,14 +1,16 @@
 """One token at a time: the most probable one, or a random one."""
 
+import keras
 import numpy as np
 from keras import ops
 
-from keras_transformer.generation.rules import is_end
+from keras_transformer.generation.part import Part
+from keras_transformer.generation.rules import TopK, TopP, is_end
 from keras_transformer.layers.arguments import require
 from keras_transformer.layers.arithmetic import softmax_and_log_total
 
 
-class Sampler:
+class Sampler(Part):
     """Generates a single continuation of every row; subclasses choose the next token.
 
     What goes from step to step is `(i, done (B,), gains (B, L), sequence (B, L), cache)`: how many
@@ -63,6 +65,7 @@ class Sampler:
         return decoding.loop(unfinished, step, carry)
 
 
+@keras.saving.register_keras_serializable(package="keras_transformer")
 class GreedySampler(Sampler):
     """Always takes the most probable token.
 
@@ -79,6 +82,7 @@ class GreedySampler(Sampler):
         return ops.cast(best[:, 0], "int32")
 
 
+@keras.saving.register_keras_serializable(package="keras_transformer")
 class RandomSampler(Sampler):
     """Draws every token from the model's distribution, as the generator's rules leave it.
 
@@ -109,6 +113,64 @@ class RandomSampler(Sampler):
         cumulative = ops.cumsum(ops.softmax(logits), axis=-1)  # (B, V)
         below = cumulative <= ops.expand_dims(uniform, 1) * cumulative[:, -1:]
         return ops.sum(ops.cast(below, "int32"), axis=-1)
+
+
+@keras.saving.register_keras_serializable(package="keras_transformer")
+class TopKSampler(RandomSampler):
+    """Draws every token from the k most probable ones that the generator's rules leave.
+
+    Args:
+        k: int, as of `TopK`.
+        seed: int, gives the same tokens at every call. None gives others each time.
+        samples: int, continuations of each prompt, all independent.
+
+    Raises:
+        ValueError: when `k` or `samples` is not positive.
+
+    Example:
+
+    >>> import numpy as np
+    >>> logits = np.array([[0.1, 2.0, 0.3]], "float32")
+    >>> int(TopKSampler(k=1).choose(logits, np.array([0.99], "float32"))[0])
+    1
+    """
+
+    def __init__(self, k=5, seed=None, samples=1):
+        super().__init__(seed, samples)
+        self.k = k
+        self.rule = TopK(k)
+
+    def choose(self, logits, uniform):
+        return super().choose(self.rule(logits, None), uniform)
+
+
+@keras.saving.register_keras_serializable(package="keras_transformer")
+class TopPSampler(RandomSampler):
+    """Draws every token from the fewest that hold the probability p, after the generator's rules.
+
+    Args:
+        p: float, as of `TopP`.
+        seed: int, gives the same tokens at every call. None gives others each time.
+        samples: int, continuations of each prompt, all independent.
+
+    Raises:
+        ValueError: unless 0 < p <= 1 and `samples` is positive.
+
+    Example:
+
+    >>> import numpy as np
+    >>> logits = np.array([[0.1, 2.0, 0.3]], "float32")
+    >>> int(TopPSampler(p=0.5).choose(logits, np.array([0.99], "float32"))[0])
+    1
+    """
+
+    def __init__(self, p=0.1, seed=None, samples=1):
+        super().__init__(seed, samples)
+        self.p = p
+        self.rule = TopP(p)
+
+    def choose(self, logits, uniform):
+        return super().choose(self.rule(logits, None), uniform)
 
 
 def log_probability(logits, token):

@@ -407,8 +407,8 @@ def test_errors(language_model, translator):
         kt.Generator(language_model, END, max_new_tokens=0)
     with pytest.raises(ValueError, match=r"Expected max_new_tokens or a context.*context=None"):
         kt.Generator(language_model, END, max_new_tokens=None)
-    with pytest.raises(ValueError, match=r"Expected sampler to be .*sampler='beam'"):
-        kt.Generator(language_model, END, sampler="beam")
+    with pytest.raises(ValueError, match=r"Expected sampler to be .*sampler='best'"):
+        kt.Generator(language_model, END, sampler="best")
     generator = kt.Generator(language_model, END)
     for empty in ([[5, 6], []], [[]], np.zeros((2, 3), int)):
         with pytest.raises(ValueError, match="Expected prompts of at least one token"):

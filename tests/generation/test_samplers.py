@@ -6,7 +6,15 @@ import tiny
 from scipy.stats import chisquare
 
 import keras_transformer as kt
-from keras_transformer.generation import GreedySampler, RandomSampler, Temperature
+from keras_transformer.generation import (
+    GreedySampler,
+    RandomSampler,
+    Temperature,
+    TopK,
+    TopKSampler,
+    TopP,
+    TopPSampler,
+)
 
 LOGITS = np.log([0.05, 0.3, 0.1, 0.4, 0.15])
 DRAWS = 20_000
@@ -132,6 +140,37 @@ def test_scores_are_the_models_own_log_probabilities_whatever_the_rules(model):
         np.testing.assert_allclose(score, sum(own[i - 1, row[i]] for i in (2, 3, 4)), atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("sampler", "rule"),
+    [(TopKSampler(2, seed=3), TopK(2)), (TopPSampler(0.6, seed=3), TopP(0.6))],
+)
+def test_a_cut_is_the_rule_after_all_others(model, sampler, rule):
+    prompts, arguments = [[3, 2]] * 40, {"max_new_tokens": 5, "pad_id": 0}
+    with tiny.without_tracing():
+
+        def generate(sampler, *rules):
+            rules = [Temperature(2.0), *rules]
+            return kt.Generator(model, None, sampler=sampler, rules=rules, **arguments)(prompts)
+
+        found = generate(sampler)
+        np.testing.assert_array_equal(found, generate(RandomSampler(seed=3), rule))
+        assert len(np.unique(found, axis=0)) > 1  # it draws
+        assert not np.array_equal(found, generate(RandomSampler(seed=3)))  # and cuts
+
+
+def test_cut_samplers_draw_several_samples_too(model):
+    with tiny.without_tracing():
+        for sampler in (TopKSampler(seed=1, samples=3), TopPSampler(seed=1, samples=3)):
+            generator = kt.Generator(model, None, max_new_tokens=4, sampler=sampler, pad_id=0)
+            assert generator.n_best([[3, 2], [1]])[0].shape == (2, 3, 6)
+
+
 def test_errors():
     with pytest.raises(ValueError, match=r"Expected samples to be positive.*samples=0"):
         RandomSampler(samples=0)
+    with pytest.raises(ValueError, match=r"Expected samples to be positive.*samples=0"):
+        TopPSampler(samples=0)
+    with pytest.raises(ValueError, match=r"Expected k of TopK to be positive.*k=0"):
+        TopKSampler(0)
+    with pytest.raises(ValueError, match=r"Expected p of TopP in \(0, 1\].*p=0"):
+        TopPSampler(0)

@@ -1,0 +1,37 @@
+"""What samplers and rules have in common."""
+
+import inspect
+
+from keras_transformer.layers.arguments import serialize_arguments
+
+
+class Part:
+    """A sampler or a rule: it can be printed, and made again from its config.
+
+    Subclasses keep each argument of their constructor under its own name, and are registered with
+    Keras, for `keras.saving.serialize_keras_object` and its inverse.
+
+    Example:
+
+    >>> import keras_transformer as kt
+    >>> rule = kt.generation.TopP(0.9)
+    >>> rule
+    TopP(p=0.9)
+    >>> kt.generation.TopP.from_config(rule.get_config())
+    TopP(p=0.9)
+    """
+
+    def get_config(self):
+        """The constructor's arguments: a dict of JSON values."""
+        config = serialize_arguments(self, *inspect.signature(type(self)).parameters)
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in config.items()}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)
+
+    def __repr__(self):
+        names = inspect.signature(type(self)).parameters
+        # A subclass may keep its arguments otherwise: printing it is no error.
+        known = [f"{name}={getattr(self, name)!r}" for name in names if hasattr(self, name)]
+        return f"{type(self).__name__}({', '.join(known)})"
