@@ -182,6 +182,30 @@ class TransformerConfig:
         require(name in PRESETS, f"name to be a preset, such as {closest!r}", name=name)
         return cls(**{**PRESETS[name], **changes})
 
+    def modernized(self):
+        """The parts of Llama 2 (Touvron et al. 2023), with as many weights in the matrices.
+
+        Example:
+
+        >>> config = TransformerConfig.preset("gpt_mini").modernized()
+        >>> config.position, config.norm, config.num_key_value_heads
+        ('rotary', 'rms_norm', 3)
+        """
+        heads = max(1, self.num_heads // 2)
+        if self.num_heads % heads:
+            heads = self.num_heads
+        freed = 2 * (self.num_heads - heads) * self.head_dim
+        return dataclasses.replace(
+            self,
+            position="rotary",
+            norm="rms_norm",
+            activation="silu",
+            gated=True,
+            use_bias=False,
+            num_key_value_heads=heads,
+            intermediate_dim=max(1, (2 * self.intermediate_dim + freed) // 3),  # three matrices now
+        )
+
     def to_json(self):
         """The fields as a JSON object."""
         return json.dumps(dataclasses.asdict(self), indent=2)

@@ -84,3 +84,28 @@ def test_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
         config().hidden_dim = 4
     assert hash(config()) == hash(config())
+
+
+@pytest.mark.parametrize("name", [name for name in PRESETS if name.startswith("gpt")])
+def test_a_modernized_model_has_about_the_weights_of_the_plain_one(name):
+    plain = kt.TransformerConfig.preset(name)
+    modern = plain.modernized()
+    assert modern.gated and modern.position == "rotary" and not modern.use_bias
+    # In rows of no length, a training step has six operations for each weight of a matrix.
+    one, two = (kt.training.train_flops_per_token(c, 0) / 6 for c in (plain, modern))
+    assert two == pytest.approx(one, rel=0.01)
+
+
+def test_a_modernized_model_counts_about_as_many_parameters():
+    plain = kt.TransformerConfig.preset("gpt_micro", vocabulary_size=300, max_sequence_length=128)
+    before, after = (
+        kt.models.decoder_only(config).count_params() for config in (plain, plain.modernized())
+    )
+    # There are no biases and no table of positions: 16,384 of 850,000.
+    assert 0.97 * before < after < before
+
+
+@pytest.mark.parametrize(("num_heads", "expected"), [(1, 1), (3, 1), (4, 2), (5, 5)])
+def test_half_the_heads_share_keys_and_values_where_that_divides(num_heads, expected):
+    modern = config(num_heads=num_heads, hidden_dim=8 * num_heads).modernized()
+    assert (modern.num_heads, modern.num_key_value_heads) == (num_heads, expected)

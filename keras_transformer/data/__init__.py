@@ -2,9 +2,11 @@
 
 from keras_transformer.data.batching import PairBatches, length_batches, round_rows, round_up
 from keras_transformer.data.documents import DocumentBatches
+from keras_transformer.data.hold_out import hold_out, hold_out_rows
 from keras_transformer.data.labelling import LabelledBatches
 from keras_transformer.data.masking import NOT_A_PAIR, MaskedBatches, Masker
 from keras_transformer.data.packing import pack
+from keras_transformer.data.speed import input_speed
 from keras_transformer.data.streams import StreamBatches
 
 __all__ = [
@@ -15,6 +17,9 @@ __all__ = [
     "Masker",
     "PairBatches",
     "StreamBatches",
+    "hold_out",
+    "hold_out_rows",
+    "input_speed",
     "length_batches",
     "pack",
     "round_rows",

@@ -221,6 +221,34 @@ class PairBatches(EpochBatches):
         positions = sum(c.num_batches * c.batch_size * sum(c.widths) for c in self._cells)
         self.padding_fraction = 1 - float(lengths.sum()) / positions
 
+    @classmethod
+    def of_text(cls, tokenizer, source, target, **kwargs):
+        """Makes the batches of sentences, with the tokens that a tokenizer's model wants.
+
+        Args:
+            tokenizer: `Tokenizer` of both languages.
+            source, target: Lists of as many str.
+            **kwargs: The other arguments of the class.
+
+        Example:
+
+        >>> from keras_transformer.text import train_tokenizer
+        >>> tokenizer = train_tokenizer("whitespace", ["a dog"])
+        >>> batches = PairBatches.of_text(tokenizer, ["a"], ["dog"], batch_tokens=6)
+        >>> next(batches.epoch(0))[1].tolist()
+        [[5, 3]]
+        """
+        # On both sides BART's sentences have a start, others begin with nothing.
+        prefix = np.array(tokenizer.prefix_ids, "int32")
+        sides = tokenizer.encode(source), tokenizer.encode_target(target)
+        return cls(
+            *([np.append(prefix, row) if len(row) else row for row in ids] for ids in sides),
+            start_id=tokenizer.decoder_start_id,
+            end_id=tokenizer.end_id,
+            pad_id=tokenizer.pad_id,
+            **kwargs,
+        )
+
     def describe(self):
         """Returns one line of text: pairs, dropped pairs, batches, shapes and padding."""
         return (

@@ -6,6 +6,7 @@ from keras_transformer.text.corpus import (
     read_pairs,
     read_parallel,
     read_table,
+    read_text,
 )
 from keras_transformer.text.published import load_published
 from keras_transformer.text.tokenizer import Tokenizer
@@ -27,5 +28,6 @@ __all__ = [
     "read_pairs",
     "read_parallel",
     "read_table",
+    "read_text",
     "train_tokenizer",
 ]

@@ -82,6 +82,18 @@ def read_lines(path):
     return [_decode(line.removesuffix(b"\r"), path, n) for n, line in enumerate(lines, 1)]
 
 
+def read_text(paths):
+    """Reads text files as one str, every line of which ends in a newline.
+
+    Args:
+        paths: List of paths, of files as `read_lines` takes them.
+
+    Raises:
+        TextError: As `read_lines`.
+    """
+    return "".join(f"{line}\n" for path in paths for line in read_lines(path))
+
+
 def _foreign(data):
     """What a file is that is no UTF-8 text, as far as its first bytes tell, or None."""
     for beginning, name in _FOREIGN.items():
@@ -231,7 +243,7 @@ def read_table(
     if not (named or header) and _looks_like_header(labels):
         warnings.warn(
             f"{path}, line 1: the label {labels[0]!r} is no other line's. If this is a header, "
-            "header=True leaves it out",
+            "header=True, or a recipe's --header, leaves it out",
             stacklevel=2,
         )
     return texts, labels

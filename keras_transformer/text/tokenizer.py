@@ -76,6 +76,16 @@ class Tokenizer:
         """
         return self.end_id if self.prefix_ids else self.start_id
 
+    @property
+    def document_start_id(self):
+        """What a document begins with: the start, or in vocabularies without one the end.
+
+        >>> from keras_transformer.text import train_tokenizer
+        >>> train_tokenizer("whitespace", ["a b"]).document_start_id
+        2
+        """
+        return self.end_id if self.start_id is None else self.start_id
+
     def encode(self, lines):
         """Turns lines into ids, without special tokens.
 
@@ -95,6 +105,20 @@ class Tokenizer:
         except (TypeError, UnicodeError):  # the libraries do not agree on what to raise
             check_surrogates(lines)
             raise
+
+    def encode_stream(self, text):
+        """All of a text of several lines as ids `(T,)`; an end token ends a line where the kind
+        knows no newlines, and lines without words are left out.
+
+        >>> from keras_transformer.text import train_tokenizer
+        >>> train_tokenizer("whitespace", ["a b"]).encode_stream("b a\\n\\na\\n").tolist()
+        [5, 4, 3, 4, 3]
+        """
+        if self.lossless:
+            return self.encode([text])[0]
+        lines = [line for line in text.split("\n") if line.strip()]
+        ids = (part for line in self.encode(lines) for part in (line, [self.end_id]))
+        return np.concatenate([np.array([], "int32"), *ids])
 
     def encode_target(self, lines):
         """As `encode`, for texts to `decode` to: some checkpoints have a model for each language.

@@ -1,10 +1,12 @@
 """What `model.fit` lacks for token models: losses, metrics, schedules, checkpoints, run folders."""
 
-from keras_transformer.training import recipe
+from keras_transformer.training.best import keep_best
 from keras_transformer.training.callbacks import LogConstants, StopAfter, Throughput
 from keras_transformer.training.checkpoints import Checkpoint, Position, average_checkpoints
+from keras_transformer.training.figures import LanguageModelFigures
+from keras_transformer.training.fit import fit
 from keras_transformer.training.flops import matmul_peak, train_flops_per_token
-from keras_transformer.training.lora import enable_lora
+from keras_transformer.training.lora import enable_lora, freeze
 from keras_transformer.training.losses import MaskedCrossentropy
 from keras_transformer.training.metrics import (
     MaskedAccuracy,
@@ -14,13 +16,14 @@ from keras_transformer.training.metrics import (
 )
 from keras_transformer.training.optimizers import Adam, AdamW, adamw
 from keras_transformer.training.run import Run, RunError
-from keras_transformer.training.schedules import InverseSquareRoot, LinearDecay, Noam
+from keras_transformer.training.schedules import InverseSquareRoot, LinearDecay, Noam, cosine_decay
 
 __all__ = [
     "Adam",
     "AdamW",
     "Checkpoint",
     "InverseSquareRoot",
+    "LanguageModelFigures",
     "LinearDecay",
     "LogConstants",
     "MaskedAccuracy",
@@ -36,8 +39,11 @@ __all__ = [
     "Throughput",
     "adamw",
     "average_checkpoints",
+    "cosine_decay",
     "enable_lora",
+    "fit",
+    "freeze",
+    "keep_best",
     "matmul_peak",
-    "recipe",
     "train_flops_per_token",
 ]

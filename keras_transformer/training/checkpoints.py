@@ -75,6 +75,8 @@ def save_checkpoint(path, model, position):
     >>> save_checkpoint(path, model, Position(epoch=1, updates=7))
     >>> load_checkpoint(path, model)
     Position(epoch=1, batches=0, updates=7, seconds=0.0)
+    >>> read_position(path).updates
+    7
     """
     arrays = {name: keras.ops.convert_to_numpy(v) for name, v in _named_variables(model).items()}
     for name, array in arrays.items():
@@ -100,6 +102,18 @@ def load_checkpoint(path, model):
             if name not in file and variable.name == ACCUMULATED_WEIGHT:
                 continue  # of a run that accumulated before batches had weights
             variable.assign(_read(file, name, variable, path))
+    return read_position(path)
+
+
+def read_position(path):
+    """The `Position` that a checkpoint was written at.
+
+    Args:
+        path: The file; no more than this is read of it.
+
+    Example: see `save_checkpoint`.
+    """
+    with np.load(path) as file:
         return Position(**json.loads(str(file["position"])))
 
 
@@ -254,9 +268,7 @@ class Checkpoint(keras.callbacks.Callback):
     def _remove_old(self, newest):
         whole = []
         for path in self.run.checkpoints():
-            with np.load(path) as file:
-                batches = json.loads(str(file["position"]))["batches"]
-            if batches and path != newest:
+            if read_position(path).batches and path != newest:
                 path.unlink()
             else:
                 whole.append(path)

@@ -1,4 +1,4 @@
-"""Fine-tuning with few trainable weights."""
+"""Fine-tuning with fewer trainable weights."""
 
 import math
 
@@ -52,3 +52,35 @@ def enable_lora(model, rank, new=()):
         sum(math.prod(weight.shape) for weight in weights)
         for weights in (model.trainable_weights, model.weights)
     )
+
+
+def freeze(model, num_blocks):
+    """Freezes the embeddings and the first blocks of an encoder. Compile the model afterwards.
+
+    Args:
+        model: Built Keras model of `models`, with an encoder.
+        num_blocks: int, from 0 to all of them.
+
+    Raises:
+        ValueError: if there are not so many blocks.
+
+    Example:
+
+    >>> import keras_transformer as kt
+    >>> config = kt.TransformerConfig(
+    ...     vocabulary_size=9, num_layers=1, num_heads=2, hidden_dim=8, intermediate_dim=16)
+    >>> model = kt.models.sequence_classifier(config, num_classes=2)
+    >>> freeze(model, num_blocks=1)
+    >>> [layer.name for layer in model.layers if layer.trainable_weights]
+    ['logits']
+    """
+    layers = {layer.name: layer for layer in model.layers}
+    most = sum(name.startswith("encoder_block_") for name in layers)
+    if not 0 <= num_blocks <= most:
+        raise ValueError(
+            f"Expected to freeze from 0 to the {most} blocks of the model. Received: {num_blocks}"
+        )
+    blocks = [f"encoder_block_{i}" for i in range(num_blocks)]
+    for name in ("embedding", "segment_embedding", "embedding_norm", *blocks):
+        if name in layers:
+            layers[name].trainable = False

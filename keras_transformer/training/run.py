@@ -14,6 +14,8 @@ import os
 import shutil
 from pathlib import Path
 
+from keras_transformer.config import TransformerConfig
+
 
 class RunError(ValueError):
     """A run folder that cannot be used as asked, said in one sentence.
@@ -24,6 +26,10 @@ class RunError(ValueError):
     Traceback (most recent call last):
     keras_transformer.training.run.RunError: runs/demo exists.
     """
+
+
+# Settings that had another name in runs of before.
+RENAMED = {"beam": "beams"}
 
 
 def write_json(path, value):
@@ -67,7 +73,21 @@ def read_json(path):
     return value
 
 
-def check_recipe(path, settings, recipe):
+def read_settings(path):
+    """Reads a settings.json, whose settings may have the names of before.
+
+    Example:
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "settings.json"
+    >>> write_json(path, {"beam": 4})
+    >>> read_settings(path)
+    {'beams': 4}
+    """
+    return {RENAMED.get(name, name): value for name, value in read_json(path).items()}
+
+
+def check_recipe(path, settings, *recipes):
     """Refuses settings of another recipe's run; those from before they said so pass.
 
     Example:
@@ -76,14 +96,15 @@ def check_recipe(path, settings, recipe):
     Traceback (most recent call last):
     keras_transformer.training.run.RunError: runs/demo is a run of translation.py, not masked_lm.py.
     """
-    if settings.get("recipe", recipe) != recipe:
-        raise RunError(f"{path} is a run of {settings['recipe']}.py, not {recipe}.py.")
+    if settings.get("recipe", recipes[0]) not in recipes:
+        expected = " or ".join(f"{recipe}.py" for recipe in recipes)
+        raise RunError(f"{path} is a run of {settings['recipe']}.py, not {expected}.")
 
 
 def _shown(settings, key):
     value = settings.get(key)
     # What is off or not given is as in runs of before there was such a setting.
-    return "absent" if value is None or value is False else repr(value)
+    return "absent" if value in (None, [], ()) or value is False else repr(value)
 
 
 class Run:
@@ -155,12 +176,12 @@ class Run:
         return run
 
     @classmethod
-    def open(cls, folder, recipe=None):
+    def open(cls, folder, *recipes):
         """Opens an existing run to read it.
 
         Args:
             folder: Path of the run.
-            recipe: Name of the recipe that it must be of, if any.
+            *recipes: Names of the recipes of which it must be, if any.
 
         Raises:
             RunError: If there is no `settings.json` in the folder, or it is of another recipe.
@@ -171,8 +192,8 @@ class Run:
                 f"{folder} is not a run folder: expected a folder with settings.json, as "
                 "training writes it."
             )
-        if recipe is not None:
-            check_recipe(folder, run.settings, recipe)
+        if recipes:
+            check_recipe(folder, run.settings, *recipes)
         return run
 
     def check_new(self, overwrite=False):
@@ -205,8 +226,13 @@ class Run:
             )
 
     @property
+    def config(self):
+        """The model's `TransformerConfig`."""
+        return TransformerConfig.from_json(self.config_file.read_text(encoding="utf-8"))
+
+    @property
     def settings(self):
-        return read_json(self._settings_file)
+        return read_settings(self._settings_file)
 
     def save_settings(self, settings):
         write_json(self._settings_file, settings)

@@ -123,3 +123,34 @@ class LinearDecay(keras.optimizers.schedules.LearningRateSchedule):
             "warmup_steps": self.warmup_steps,
             "total_steps": self.total_steps,
         }
+
+
+def cosine_decay(peak, warmup_steps, total_steps):
+    """Linear rise, then half a cosine down to a tenth of the peak.
+
+    Args:
+        peak: The largest learning rate.
+        warmup_steps: Length of the warm-up in optimiser updates, at least 1; cut to `total_steps`.
+        total_steps: Length of the training.
+
+    Returns:
+        A `keras.optimizers.schedules.CosineDecay`.
+
+    Reference:
+        Loshchilov and Hutter 2017, "SGDR"; Radford et al. 2018.
+
+    Example:
+
+    >>> rate = cosine_decay(peak=0.5, warmup_steps=2, total_steps=6)
+    >>> print([round(float(rate(step)), 4) for step in range(7)])
+    [0.25, 0.375, 0.5, 0.4341, 0.275, 0.1159, 0.05]
+    """
+    _check_positive(peak=peak, warmup_steps=warmup_steps, total_steps=total_steps)
+    warmup_steps = min(warmup_steps, total_steps)
+    return keras.optimizers.schedules.CosineDecay(
+        peak / warmup_steps,
+        decay_steps=max(1, total_steps - warmup_steps),
+        alpha=0.1,
+        warmup_target=peak,
+        warmup_steps=warmup_steps,
+    )

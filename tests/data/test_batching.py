@@ -218,3 +218,27 @@ def test_multi30k_is_padded_by_less_than_a_tenth(batch_tokens):
     batches = make(tokenizer.encode(source), tokenizer.encode(target), batch_tokens)
     assert batches.num_pairs == 29_000 and batches.target_tokens == 400_507 + 29_000
     assert batches.padding_fraction < 0.1 and len(batches.shapes) <= 40
+
+
+@pytest.mark.parametrize("prefix", [[], [2]])
+def test_sentences_get_the_tokens_that_the_model_wants(prefix):
+    class Tokenizer:
+        """Of letters; targets are in another vocabulary."""
+
+        prefix_ids, decoder_start_id, end_id, pad_id = prefix, 7, 3, 0
+
+        def encode(self, lines, first=10):
+            return [np.array([ord(c) - ord("a") + first for c in line], "int32") for line in lines]
+
+        def encode_target(self, lines):
+            return self.encode(lines, first=50)
+
+    settings = {"batch_tokens": 64, "shuffle": False}
+    batches = PairBatches.of_text(Tokenizer(), ["ab", "", "c"], ["cab", "a", "b"], **settings)
+    found = read(batches.epoch(0))
+    assert sorted(found) == sorted(
+        [
+            ([*prefix, 10, 11, END], [7, *prefix, 52, 50, 51], [*prefix, 52, 50, 51, END]),
+            ([*prefix, 12, END], [7, *prefix, 51], [*prefix, 51, END]),
+        ]
+    )  # a pair without words on one side is dropped

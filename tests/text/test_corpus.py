@@ -7,7 +7,14 @@ import warnings
 
 import pytest
 
-from keras_transformer.text import TextError, read_lines, read_pairs, read_parallel, read_table
+from keras_transformer.text import (
+    TextError,
+    read_lines,
+    read_pairs,
+    read_parallel,
+    read_table,
+    read_text,
+)
 
 
 def write(path, data):
@@ -32,6 +39,12 @@ def test_last_newline_is_optional_but_empty_lines_count(tmp_path):
     assert read_lines(write(tmp_path / "x", b"a\nb")) == ["a", "b"]
     assert read_lines(write(tmp_path / "x", b"a\nb\n\n")) == ["a", "b", ""]
     assert read_lines(write(tmp_path / "x", b"\n")) == [""]
+
+
+def test_a_text_of_several_files_has_whole_lines(tmp_path):
+    one, two = write(tmp_path / "x", b"a\n\nb"), write(tmp_path / "y", gzip.compress(b"c\r\n"))
+    assert read_text([one, two]) == "a\n\nb\nc\n"
+    assert "no such file" in fails(read_text, [one, tmp_path / "z"])
 
 
 @pytest.mark.parametrize("compress", [gzip.compress, bz2.compress, lzma.compress])

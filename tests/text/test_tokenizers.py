@@ -94,6 +94,19 @@ def test_text_comes_back(tokenizer):
     assert decoded == lines
 
 
+def test_a_stream_is_all_of_a_text(tokenizer):
+    lines = ["the cat", "", "  ", "a dog"]
+    text = "".join(f"{line}\n" for line in lines)
+    stream, end = tokenizer.encode_stream(text).tolist(), tokenizer.end_id
+    if tokenizer.lossless:
+        assert stream == tokenizer.encode([text])[0].tolist()
+    else:
+        one, two = as_lists(tokenizer.encode(["the cat", "a dog"]))
+        assert stream == [*one, end, *two, end]
+    assert tokenizer.encode_stream("").tolist() == []
+    assert tokenizer.document_start_id == tokenizer.start_id
+
+
 def test_lossless_means_that_white_space_comes_back(tokenizer):
     line = " the  cat . "
     assert (tokenizer.decode(tokenizer.encode([line])) == [line]) == tokenizer.lossless

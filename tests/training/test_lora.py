@@ -1,4 +1,4 @@
-"""LoRA: what learns, what is frozen, and what is saved."""
+"""Fine-tuning: what learns, what is frozen, and what is saved."""
 
 import keras
 import numpy as np
@@ -190,3 +190,26 @@ def test_callbacks_that_reload_weights(tmp_path):
     first = fit(model, 3, callbacks=[stop])[0]
     assert stop.stopped_epoch == 1 and fit(model)[0] < first
     assert_goes_on_learning(model)
+
+
+@pytest.mark.parametrize("num_blocks", [0, 1, 2])
+def test_frozen_blocks_and_embeddings_keep_their_weights(num_blocks):
+    config = kt.TransformerConfig(**CONFIG, num_segments=2, embedding_norm=True)
+    model = kt.models.sequence_classifier(config, 3)
+    kt.training.freeze(model, num_blocks)
+    before = values(model)
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    model.train_on_batch([IDS, np.zeros_like(IDS)], np.arange(10) % 3)
+    changed = {path.split("/")[0] for path, w in values(model).items() if (w != before[path]).any()}
+    assert changed >= {f"encoder_block_{i}" for i in range(num_blocks, 2)} | {"logits"}
+    frozen = {f"encoder_block_{i}" for i in range(num_blocks)}
+    assert not changed & {"embedding", "segment_embedding", "embedding_norm", *frozen}
+
+
+@pytest.mark.parametrize("num_blocks", [-1, 3])
+def test_more_blocks_than_there_are_cannot_be_frozen(num_blocks):
+    model = kt.models.sequence_classifier(kt.TransformerConfig(**CONFIG), 3)
+    said = f"Expected to freeze from 0 to the 2 blocks of the model. Received: {num_blocks}"
+    with pytest.raises(ValueError, match=said):
+        kt.training.freeze(model, num_blocks)
+    assert len(model.trainable_weights) == len(model.weights)

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from keras_transformer import TransformerConfig
 from keras_transformer.training import Run, RunError
 
 SETTINGS = {"seed": 1, "dims": (4, 8), "epochs": 3}
@@ -108,6 +109,28 @@ def test_a_run_of_another_recipe_is_refused(folder):
     message = r"demo is a run of translation\.py, not masked_lm\.py\."
     with pytest.raises(RunError, match=message):
         Run.open(folder, "masked_lm")
+
+
+def test_a_run_may_be_of_one_of_several_recipes(folder):
+    Run.create(folder, {"recipe": "masked_lm"})
+    assert Run.open(folder, "text_classification", "masked_lm").folder == folder
+    with pytest.raises(RunError, match=r"of masked_lm.py, not causal_lm.py or translation.py."):
+        Run.open(folder, "causal_lm", "translation")
+
+
+def test_settings_of_before_have_the_names_of_now(folder):
+    Run.create(folder, {"beam": 4, "seed": 1})
+    assert Run.open(folder).settings == {"beams": 4, "seed": 1}
+    Run.resume(folder, {"beams": 4, "seed": 1})
+    with pytest.raises(RunError, match="beams was 4 and is now 5"):
+        Run.resume(folder, {"beams": 5, "seed": 1})
+
+
+def test_a_run_knows_its_models_config(folder):
+    run = Run.create(folder, SETTINGS)
+    config = TransformerConfig.preset("bert_tiny")
+    run.config_file.write_text(config.to_json())
+    assert Run.open(folder).config == config
 
 
 def test_a_run_from_before_runs_knew_their_recipe_is_taken(folder):

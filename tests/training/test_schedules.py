@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_transformer.training import InverseSquareRoot, LinearDecay, Noam
+from keras_transformer.training import InverseSquareRoot, LinearDecay, Noam, cosine_decay
 
 
 def rates(schedule, updates):
@@ -39,6 +39,21 @@ def test_a_warm_up_longer_than_the_training_is_cut(total):
     found = rates(LinearDecay(0.5, 100, total), range(1, total + 3))
     np.testing.assert_allclose(found[:total], 0.5 * np.arange(1, total + 1) / total, rtol=1e-6)
     assert found[total:] == [0.0, 0.0]
+
+
+def test_cosine_decay_rises_on_a_line_and_falls_to_a_tenth():
+    rate = cosine_decay(0.3, 100, 1100)
+    steps = np.arange(0, 1101)
+    found = np.array([float(rate(step)) for step in steps])
+    np.testing.assert_allclose(found[:101], np.linspace(0.003, 0.3, 101), rtol=1e-5)
+    half = 0.5 + 0.5 * np.cos(np.pi * (steps[100:] - 100) / 1000)
+    np.testing.assert_allclose(found[100:], 0.3 * (0.1 + 0.9 * half), rtol=1e-4)
+    assert found.max() == found[100] and found[1100] == pytest.approx(0.03)
+
+
+@pytest.mark.parametrize("total", [1, 5])
+def test_the_warm_up_of_a_cosine_is_cut_too(total):
+    assert float(cosine_decay(0.5, 100, total)(total)) == pytest.approx(0.5)
 
 
 def test_the_optimiser_uses_the_first_update_of_the_schedule_first():
@@ -76,7 +91,8 @@ def test_noam_names_bad_arguments_too():
         Noam(0, 10)
 
 
+@pytest.mark.parametrize("schedule", [LinearDecay, cosine_decay])
 @pytest.mark.parametrize("name", ["peak", "warmup_steps", "total_steps"])
-def test_linear_decay_names_bad_arguments_too(name):
+def test_those_of_a_length_name_bad_arguments_too(schedule, name):
     with pytest.raises(ValueError, match=f"Received: {name}=0"):
-        LinearDecay(**{"peak": 0.1, "warmup_steps": 3, "total_steps": 9, name: 0})
+        schedule(**{"peak": 0.1, "warmup_steps": 3, "total_steps": 9, name: 0})

@@ -1,0 +1,89 @@
+"""`model.fit` that can be interrupted and goes on as if it had not been."""
+
+import contextlib
+import sys
+
+from keras_transformer.training.callbacks import StopAfter
+
+
+def fit(model, batches, valid_batches, checkpoint, epochs, max_updates=None, callbacks=()):
+    """Trains to the end, from the newest checkpoint if there is one.
+
+    An epoch's progress is shown on standard error if that is a terminal; else a line an epoch is
+    printed.
+
+    Args:
+        model: Compiled Keras model.
+        batches: Training batches, such as `data.PairBatches`: with `num_batches` and, as a
+            `tf.data.Dataset`, `dataset(epoch, skip)`.
+        valid_batches: Batches to validate on after every epoch, made with `shuffle=False`.
+        checkpoint: `Checkpoint` of the run; it comes after the other callbacks.
+        epochs: How many there are in all, those before a resume included.
+        max_updates: When to stop within an epoch. Default `None`: not before its end.
+        callbacks: Other Keras callbacks.
+
+    Returns:
+        A dict of str to list: the logs of the epochs that were trained now.
+
+    Raises:
+        KeyboardInterrupt: After Ctrl-C, once everything is saved.
+
+    Example:
+
+    >>> import tempfile
+    >>> import keras_transformer as kt
+    >>> config = kt.TransformerConfig(
+    ...     vocabulary_size=9, num_layers=1, num_heads=2, hidden_dim=8, intermediate_dim=16)
+    >>> model = kt.models.decoder_only(config)
+    >>> model.compile("adam", kt.training.MaskedCrossentropy())
+    >>> rows = {"batch_size": 2, "row_length": 8}
+    >>> batches = kt.data.StreamBatches([5, 6, 7, 8] * 20, **rows)
+    >>> valid_batches = kt.data.StreamBatches([5, 6, 7, 8] * 4, **rows, shuffle=False)
+    >>> checkpoint = kt.training.Checkpoint(kt.training.Run.create(tempfile.mkdtemp(), {}))
+    >>> history = fit(model, batches, valid_batches, checkpoint, epochs=1)  # doctest: +ELLIPSIS
+    4/4 - ...
+    >>> fit(model, batches, valid_batches, checkpoint, epochs=1)  # is done
+    {}
+    """
+    start = checkpoint.restore(model)
+    callbacks = [*callbacks, checkpoint]
+    if max_updates:
+        if start.updates >= max_updates:
+            return {}
+        callbacks.append(StopAfter(max_updates))
+    # An epoch that was interrupted is a leg of its own: Keras wants all epochs of one length.
+    legs = [(start.epoch + bool(start.batches), epochs, 0)]
+    if start.batches:
+        legs.insert(0, (start.epoch, start.epoch + 1, start.batches))
+    history = {}
+    try:
+        for first, last, skip in legs:
+            with _bar_on_standard_error() as verbose:
+                leg = model.fit(
+                    batches.dataset(first, skip),
+                    steps_per_epoch=batches.num_batches - skip,
+                    initial_epoch=first,
+                    epochs=last,
+                    validation_data=valid_batches.dataset(),
+                    callbacks=callbacks,
+                    shuffle=False,  # the batches are
+                    verbose=verbose,
+                )
+            for name, values in leg.history.items():
+                history.setdefault(name, []).extend(values)
+            if model.stop_training:
+                break
+    except KeyboardInterrupt:
+        checkpoint.save()
+        raise
+    return history
+
+
+@contextlib.contextmanager
+def _bar_on_standard_error():
+    """How much Keras shall show: a bar on a terminal, which it would draw on standard output."""
+    if not sys.stderr.isatty():
+        yield 2
+        return
+    with contextlib.redirect_stdout(sys.stderr):
+        yield 1
