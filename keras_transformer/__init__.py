@@ -39,10 +39,15 @@ _SUBPACKAGES = (
     "layers",
     "models",
     "monitoring",
+    "tasks",
     "text",
     "training",
     "zoo",
 )
+
+
+def __dir__():
+    return sorted({*globals(), *_SUBPACKAGES})
 
 
 def __getattr__(name):

@@ -5,6 +5,51 @@ import pathlib
 import keras
 import numpy as np
 import tensorflow as tf
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+
+def answers(model, batches):
+    """The right class, or number, of every text, and the one that a classifier gives it.
+
+    Args:
+        model: Keras model with logits `(B, C)`; of regression with one output, a number.
+        batches: `data.LabelledBatches`, made with `shuffle=False`.
+
+    Returns:
+        `(truth, predicted)`, two arrays `(texts,)`: int classes, or float numbers.
+    """
+    found = []
+    for inputs, labels in batches.epoch(0):
+        logits = model.predict_on_batch(inputs)  # (B, C)
+        is_number = logits.shape[-1] == 1
+        found.append((labels, logits[:, 0] if is_number else np.argmax(logits, axis=-1)))
+    return tuple(map(np.concatenate, zip(*found, strict=True)))
+
+
+def regression_report(truth, predicted):
+    """The mean squared error of numbers, and the mean absolute one.
+
+    Args:
+        truth: float array `(texts,)`, the right numbers.
+        predicted: float array `(texts,)`, the model's.
+
+    Raises:
+        ValueError: If the model's are not finite.
+
+    Example:
+
+    >>> regression_report([1.0, 2.0], [1.0, 4.0])
+    {'mse': 2.0, 'mae': 1.0}
+    """
+    if not np.isfinite(predicted).all():
+        raise ValueError(
+            "Expected finite numbers of the model. Received: others, for training diverged; "
+            "a lower peak learning rate may help"
+        )
+    difference = np.subtract(predicted, truth, dtype="float64")
+    return {"mse": float(np.mean(difference**2)), "mae": float(np.mean(np.abs(difference)))}
 
 
 def confusion_matrix(truth, predicted, num_classes):
@@ -81,6 +126,49 @@ def classification_report(truth, predicted, class_names):
             for name, row in zip(class_names, rows, strict=True)
         },
     }
+
+
+def report(model, batches, classes=None):
+    """The figures of a classifier on labelled batches, or without classes those of its numbers.
+
+    Args:
+        model: As of `answers`.
+        batches: As of `answers`.
+        classes: Names of the classes.
+
+    Returns:
+        A dict, as of `classification_report` or `regression_report`.
+    """
+    truth, predicted = answers(model, batches)
+    if classes is None:
+        return regression_report(truth, predicted)
+    return classification_report(truth, predicted, classes)
+
+
+def show_confusion(model, batches, classes, path):
+    """Prints a classifier's figures on labelled batches and what it mistakes for what.
+
+    Args:
+        model: As of `answers`.
+        batches: As of `answers`.
+        classes: Names of the classes; of more than 20 only the picture shows the counts.
+        path: Where `plot_confusion` is saved, as PNG.
+    """
+    truth, predicted = answers(model, batches)
+    matrix = confusion_matrix(truth, predicted, len(classes))
+    names = list(map(escape, classes))
+    table = Table("class", "precision", "recall", "f1", "support", title="Test text")
+    figures = classification_report(truth, predicted, classes)["per_class"].values()
+    for name, row in zip(names, figures, strict=True):
+        *shares, support = row.values()
+        table.add_row(name, *(f"{100 * share:.1f}" for share in shares), f"{support:,}")
+    Console().print(table)
+    if len(names) <= 20:
+        table = Table("truth \\ model", *names, title="Confusion matrix")
+        for name, counts in zip(names, matrix, strict=True):
+            table.add_row(name, *(f"{count:,}" for count in counts))
+        Console().print(table)
+    keras.utils.save_img(path, plot_confusion(matrix, classes), scale=False)
 
 
 def plot_confusion(matrix, class_names):

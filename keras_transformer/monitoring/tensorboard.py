@@ -1,4 +1,4 @@
-"""Training curves and sample translations in TensorBoard.
+"""Training curves in TensorBoard.
 
 `keras.callbacks.TensorBoard` is not used: its tags are `epoch_loss`, `batch_loss` and
 `evaluation_loss_vs_iterations`, three charts of one quantity, the first over epochs and the
@@ -6,11 +6,9 @@ others over batches. Here a quantity has one chart under its plain name, the x a
 optimiser updates, and the runs `train` and `validation` are two curves on it.
 """
 
-import html
 import pathlib
 
 import keras
-import sacrebleu
 import tensorflow as tf
 
 from keras_transformer.training.optimizers import batches_done, batches_per_update
@@ -81,149 +79,3 @@ class TensorBoard(keras.callbacks.Callback):
         with self._writers[run].as_default(self._batches // self._batches_an_update):
             for name, value in values.items():
                 tf.summary.scalar(name, value)
-
-
-class SampleTable(keras.callbacks.Callback):
-    """Writes a table to read after an epoch, under the TensorBoard tab Text, in the run `samples`.
-
-    Args:
-        log_dir: Folder of the run's logs.
-        titles: List of str, the columns.
-        rows: Function without arguments to the rows, each a sequence of str.
-
-    Example:
-
-    >>> import tempfile
-    >>> log_dir = tempfile.mkdtemp()
-    >>> samples = SampleTable(log_dir, ["word", "guess"], lambda: [("cat", "dog")])
-    >>> samples.set_model(keras.Sequential())
-    >>> samples.model.compile("sgd")
-    >>> samples.on_epoch_end(0, {})
-    >>> [path.name for path in pathlib.Path(log_dir).iterdir()]
-    ['samples']
-    """
-
-    def __init__(self, log_dir, titles, rows):
-        super().__init__()
-        self.folder = pathlib.Path(log_dir) / "samples"
-        self.titles = titles
-        self.rows = rows
-        self._writer = None
-
-    def on_epoch_end(self, epoch, logs=None):
-        self._writer = self._writer or tf.summary.create_file_writer(str(self.folder))
-        with self._writer.as_default(int(self.model.optimizer.iterations)):
-            tf.summary.text("samples", table(self.titles, self.rows()))
-        self._writer.flush()
-
-
-class SampleTranslations(SampleTable):
-    """Translates the validation sentences after an epoch: BLEU, and a table to read.
-
-    Adds `val_bleu` (corpus BLEU, 0 to 100) to the logs, so callbacks that come after, Keras'
-    `History` among them, have it. Writes a table of source, reference and output under the
-    TensorBoard tab Text, in the run `samples`.
-
-    Args:
-        log_dir: Folder of the run's logs.
-        translate: Function from a list of sentences to the list of their translations.
-        sources: Validation sentences.
-        references: One reference translation each.
-        plain: Function that writes a sentence as `translate` writes its output, for example
-            `tokenizer.plain`; applied to references, and to sources for display.
-        count: How many to show, the same ones each time: the first.
-        every: Epochs from one translation to the next.
-        tokenize: sacreBLEU's tokenizer, for example `"none"` for text that is already split.
-            None means sacreBLEU's own choice, 13a.
-        lowercase: Score without regard to case.
-        cut: Function without arguments to the indices of those of the last outputs that are a
-            beginning only. They are marked in the table, and their number is `val_outputs_cut` in
-            the logs. None means that none is.
-
-    Raises:
-        ValueError: If there are no sentences, or not as many references as sources.
-
-    References:
-        Papineni et al. 2002, "BLEU"; Post 2018, "A Call for Clarity in Reporting BLEU Scores".
-
-    Example:
-
-    >>> import tempfile
-    >>> samples = SampleTranslations(tempfile.mkdtemp(), lambda lines: lines, ["um"], ["um"])
-    >>> logs = {}
-    >>> samples.set_model(keras.Sequential())
-    >>> samples.model.compile("sgd")
-    >>> samples.on_epoch_end(0, logs)
-    >>> round(logs["val_bleu"])
-    0
-    """
-
-    def __init__(
-        self,
-        log_dir,
-        translate,
-        sources,
-        references,
-        plain=str,
-        count=10,
-        every=1,
-        tokenize=None,
-        lowercase=False,
-        cut=None,
-    ):
-        if not sources or len(sources) != len(references):
-            raise ValueError(
-                "Expected as many `references` as `sources`, and at least one. "
-                f"Received: len(sources)={len(sources)}, len(references)={len(references)}"
-            )
-        super().__init__(log_dir, ["source", "reference", "output"], self._rows)
-        self.translate = translate
-        self.sources = list(sources)
-        self.references = list(map(plain, references))
-        self.plain = plain
-        self.count = count
-        self.every = every
-        self.tokenize = tokenize
-        self.lowercase = lowercase
-        self.cut = cut
-
-    def on_epoch_end(self, epoch, logs=None):
-        if (epoch + 1) % self.every:
-            return
-        self._outputs = self.translate(self.sources)
-        bleu = sacrebleu.corpus_bleu(
-            self._outputs,
-            [self.references],
-            tokenize=self.tokenize,
-            lowercase=self.lowercase,
-            force=True,  # without the warning that the text looks tokenised
-        )
-        logs["val_bleu"] = bleu.score
-        if self.cut:
-            logs["val_outputs_cut"] = len(self.cut())
-        super().on_epoch_end(epoch, logs)
-
-    def _rows(self):
-        shown = map(self.plain, self.sources)
-        cut = set(self.cut() if self.cut else ())
-        outputs = (f"{text} [cut]" if i in cut else text for i, text in enumerate(self._outputs))
-        return list(zip(shown, self.references, outputs, strict=True))[: self.count]
-
-
-def table(titles, rows):
-    """A Markdown table that shows any text as it is.
-
-    Example:
-
-    >>> print(table(["source", "output"], [["a | b", "<unk>"]]))
-    | source | output |
-    | --- | --- |
-    | a &#124; b | &lt;unk&gt; |
-    """
-    lines = [titles, ["---"] * len(titles), *[map(_plain, row) for row in rows]]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _plain(text):
-    text = html.escape(" ".join(text.split()), quote=False)
-    return "".join(f"&#{ord(c)};" if c in r"|\`*_[]" else c for c in text)

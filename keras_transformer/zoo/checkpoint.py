@@ -57,10 +57,11 @@ class ZooError(ValueError):
     """A folder that cannot be loaded or written: the folder, and what is wrong with it."""
 
 
-def find(path_or_id):
+def find(path_or_id, revision=None):
     """The local folder of a path, a preset or a Hugging Face hub id.
 
-    What is not a folder is looked for in the hub's cache, and downloaded to it at need.
+    What is not a folder is looked for in the hub's cache, and downloaded to it at need: the main
+    branch, or the branch, tag or commit `revision`.
 
     Raises:
         ZooError: neither a folder nor a hub id that can be had.
@@ -73,7 +74,7 @@ def find(path_or_id):
 
     hub_id = presets().get(str(path_or_id), str(path_or_id))
     try:
-        return Path(snapshot_download(hub_id, allow_patterns=WANTED))
+        return Path(snapshot_download(hub_id, revision=revision, allow_patterns=WANTED))
     except HFValidationError:
         raise ZooError(
             "Expected a folder, a name among zoo.presets() or a Hugging Face id such as "
@@ -139,6 +140,10 @@ class Checkpoint:
             raise ZooError(
                 f"expected {name} to be of type {' or '.join(DTYPES)}. Received: {dtype}"
             )
+
+    def size(self, name):
+        """How many numbers a tensor has; reads none."""
+        return math.prod(self._places[name][1])
 
     def read(self, name):
         """A tensor as float32."""

@@ -16,15 +16,8 @@ from keras_transformer.generation import (
     TopK,
     TopP,
 )
-from keras_transformer.zoo.checkpoint import (
-    CONFIG,
-    GENERATION,
-    Checkpoint,
-    ZooError,
-    find,
-    read_json,
-)
-from keras_transformer.zoo.loading import FAMILIES, load, load_config
+from keras_transformer.zoo.checkpoint import CONFIG, GENERATION, ZooError, find, read_json
+from keras_transformer.zoo.loading import kind_of, load, load_config
 
 MAX_NEW_TOKENS = 64  # where a folder says nothing
 TOP_K = 50  # what transformers samples from where a folder says nothing
@@ -87,29 +80,29 @@ def load_generator(path_or_id, dtype=None, **changes):
     (1, 5)
     """
     folder = find(path_or_id)
-    config, found = load_config(folder), Checkpoint(folder)
+    settings = generation_settings(folder, **changes)
+    return Generator(load(folder, dtype), **settings)
+
+
+def generation_settings(folder, **changes):
+    """The arguments of a `Generator` that a folder's settings are; see `load_generator`."""
+    kind, architecture = kind_of(folder)
+    config = load_config(folder)
     source = folder / (GENERATION if (folder / GENERATION).exists() else CONFIG)
     settings = {name: value for name, value in read_json(source).items() if value is not None}
     if "max_new_tokens" in changes:  # the last place of a forced end depends on it
         settings["max_new_tokens"] = changes["max_new_tokens"]
     try:
-        seq2seq = _is_seq2seq(found)
+        if kind not in ("decoder", "seq2seq"):
+            without = " without logits" if kind == "hidden" else ""
+            raise ValueError(f"expected a model that generates. Received: {architecture}{without}")
+        seq2seq = kind == "seq2seq"
         arguments = _arguments(settings, config, seq2seq) | changes
         if seq2seq and arguments["start_id"] is None:
             raise ValueError("expected a decoder_start_token_id. Received: none")
     except (ValueError, TypeError, LookupError) as error:
         raise ZooError(f"{source}: {error}") from None
-    return Generator(load(folder, dtype), **arguments)
-
-
-def _is_seq2seq(found):
-    family = FAMILIES[found.settings["model_type"]]
-    kind = family.head(found.settings, family.full_names(found.names)).kind
-    if kind not in ("decoder", "seq2seq"):
-        architecture = family.architecture(found.settings)
-        without = " without logits" if kind == "hidden" else ""
-        raise ValueError(f"expected a model that generates. Received: {architecture}{without}")
-    return kind == "seq2seq"
+    return arguments
 
 
 def _arguments(settings, config, seq2seq):

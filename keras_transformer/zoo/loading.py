@@ -108,6 +108,68 @@ def load_config(path_or_id, **changes):
         return dataclasses.replace(_family(settings).to_config(settings), **changes)
 
 
+def model_type(path_or_id):
+    """The name of a published folder's family, such as `"bert"`.
+
+    Raises:
+        ZooError: as `load_config`.
+    """
+    folder = find(path_or_id)
+    with _naming(folder):
+        return _family(checkpoint.read_json(folder / checkpoint.CONFIG)).model_type
+
+
+def kind_of(path_or_id):
+    """`(kind of head, architecture)` of a published folder.
+
+    Raises:
+        ZooError: as `load`.
+    """
+    found = Checkpoint(find(path_or_id))
+    with _naming(found.folder):
+        family = _family(found.settings)
+        head = family.head(found.settings, family.full_names(found.names))
+        return head.kind, family.architecture(found.settings)
+
+
+def has_encoder(path_or_id):
+    """Whether a published folder's family has encoders alone, which any of its heads is on.
+
+    Raises:
+        ZooError: as `load`.
+    """
+    folder = find(path_or_id)
+    with _naming(folder):
+        family = _family(checkpoint.read_json(folder / checkpoint.CONFIG))
+    return any(head.kind == "encoder" for head in family.heads.values())
+
+
+def count_parameters(path_or_id):
+    """How many parameters a published folder holds; its weights are not read.
+
+    What repeats another tensor counts once, and what can be computed, such as sinusoids, does not.
+
+    Raises:
+        ZooError: as `load`.
+    """
+    found = Checkpoint(find(path_or_id))
+    with _naming(found.folder):
+        family = _family(found.settings)
+        config = family.to_config(found.settings)
+        files = family.full_names(found.names)
+        tied = config.tie_embeddings and family.is_tied(found.settings)
+        repeated = family.repeated(tied)
+        for name, other in repeated.items():
+            if name in files:
+                files.setdefault(other, files.pop(name))
+        unused = {n for n in files if re.search(family.unused, n)} - set(repeated.values())
+        return sum(
+            found.size(file)
+            for name, file in files.items()
+            if name not in unused and family.computed(name, config) is None
+        )
+
+
 def load_weights(model, path_or_id):
     """Gives a model that `keras_transformer.models` made the weights of a published folder.
 

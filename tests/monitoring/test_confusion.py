@@ -7,11 +7,16 @@ import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.util import tensor_util
 
+from keras_transformer.data import LabelledBatches
 from keras_transformer.monitoring import (
     ConfusionMatrix,
+    answers,
     classification_report,
     confusion_matrix,
     plot_confusion,
+    regression_report,
+    report,
+    show_confusion,
 )
 
 NAMES = ["neg", "neutral", "pos"]
@@ -88,3 +93,58 @@ def test_tensorboard_has_pictures_and_later_callbacks_the_score(tmp_path):
     data = tensor_util.make_ndarray(pictures[1].tensor_proto)[2]
     shown = tf.io.decode_png(data).numpy()
     assert np.array_equal(shown, plot_confusion(np.eye(3, dtype=int), NAMES))
+
+
+def make_batches(labels):
+    """Of which text i is the token i + 4."""
+    rows = [np.array([i + 4]) for i in range(len(labels))]
+    return LabelledBatches(
+        rows, labels, batch_size=2, max_length=3, start_id=2, end_id=3, shuffle=False
+    )
+
+
+def make_model(answers):
+    """That gives text i its answer, logits or a number."""
+    table = np.zeros((len(answers) + 4, len(answers[0])))
+    table[4:] = answers
+    token_ids = keras.Input((None,), dtype="int32", name="token_ids")
+    found = keras.layers.Embedding(*table.shape, weights=[table])(token_ids)  # (B, T, C)
+    return keras.Model({"token_ids": token_ids}, found[:, 1])  # after the start
+
+
+def test_a_model_is_asked_for_its_classes(tmp_path, capsys):
+    truth, predicted = [0, 1, 2, 0, 1], [0, 2, 2, 0, 1]
+    model, batches = make_model(np.eye(3)[predicted]), make_batches(truth)
+    found = answers(model, batches)
+    assert [numbers.tolist() for numbers in found] == [truth, predicted]
+    assert report(model, batches, NAMES) == classification_report(truth, predicted, NAMES)
+
+    names = ["neg", "[b]neutral", "pos"]  # no markup
+    show_confusion(model, batches, names, tmp_path / "x.png")
+    out = capsys.readouterr().out
+    assert "[b]neutral" in out and "66.7" in out and "Confusion matrix" in out
+    picture = keras.utils.img_to_array(keras.utils.load_img(tmp_path / "x.png"))
+    expected = plot_confusion(confusion_matrix(truth, predicted, 3), names)
+    np.testing.assert_array_equal(picture, expected)
+
+
+def test_of_many_classes_only_the_picture_shows_the_counts(tmp_path, capsys):
+    names = [f"class {i}" for i in range(21)]
+    model, batches = make_model(np.eye(21)), make_batches(list(range(21)))
+    show_confusion(model, batches, names, tmp_path / "x.png")
+    out = capsys.readouterr().out
+    assert "class 20" in out and "Confusion matrix" not in out
+    assert (tmp_path / "x.png").is_file()
+
+
+def test_a_model_is_asked_for_its_numbers():
+    truth, predicted = [1.0, 2.0, 4.5], [1.5, 2.0, 2.5]
+    model, batches = make_model(np.array(predicted)[:, None]), make_batches(truth)
+    found = report(model, batches)
+    assert found == {"mse": pytest.approx(4.25 / 3), "mae": pytest.approx(2.5 / 3)}
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf])
+def test_numbers_that_are_none_are_refused(number):
+    with pytest.raises(ValueError, match=r"Expected finite numbers of the model.*diverged"):
+        regression_report([1.0, 2.0], [1.0, number])

@@ -3,11 +3,14 @@
 import functools
 import json
 
+import keras
+import making
 import numpy as np
 import pytest
 import tiny
 
 import keras_transformer as kt
+from keras_transformer.tasks import TextEmbedder
 
 WORDS = "a dog runs the house is small and old".split()
 LINES = ["a dog", "the house is small and old", "a", "", "A Dog RUNS the house is small and old"]
@@ -59,8 +62,8 @@ def folder(tokenizer, tmp_path):
 def by_hand(model, tokenizer, line, pool, max_length=6):
     """Of one text alone, without padding."""
     [ids] = tokenizer.frame([line], max_length=max_length)
-    inputs = [ids[None], 0 * ids[None]][: len(model.inputs)]
-    outputs = model([np.array(x, "int32") for x in inputs] if len(inputs) > 1 else inputs[0])
+    inputs = [np.array(x, "int32") for x in (ids[None], 0 * ids[None])][: len(model.inputs)]
+    outputs = model(keras.tree.pack_sequence_as(model.input, inputs))
     states = tiny.numpy(outputs[0] if isinstance(outputs, list) else outputs)[0]  # (T, D)
     places = np.arange(1, len(ids) + 1)
     return {
@@ -81,12 +84,12 @@ def test_pooling(mode, spelling, folder, tokenizer):
     old = {"pooling_mode_mean_tokens": False, f"pooling_mode_{tokens}": True}
     write(folder, POOLINGconfig__json=old if spelling == "old" else {"pooling_mode": mode})
     write(folder, modules__json=modules("Transformer", "Pooling"))
-    embed = kt.zoo.load_embedder(folder)
+    embed = TextEmbedder.load(folder)
     expected = [by_hand(embed.model, tokenizer, line, mode) for line in LINES]
-    vectors = embed(LINES)
+    vectors = embed(LINES, truncate=True)
     assert vectors.shape == (len(LINES), 8) and vectors.dtype == "float32"
     np.testing.assert_allclose(vectors, expected, rtol=0, atol=1e-5)
-    np.testing.assert_allclose(embed(LINES[1]), expected[1], rtol=0, atol=1e-5)
+    np.testing.assert_allclose(embed(LINES[1], truncate=True), expected[1], rtol=0, atol=1e-5)
     assert embed([]).shape == (0, 8)
 
 
@@ -94,29 +97,32 @@ def test_normalisation_two_ways_of_pooling_and_prompts(folder, tokenizer):
     pooling = {"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": True}
     prompts = {"prompts": {"query": "the "}, "default_prompt_name": "query"}
     write(folder, POOLINGconfig__json=pooling, config_sentence_transformers__json=prompts)
-    embed = kt.zoo.load_embedder(folder)
+    embed = TextEmbedder.load(folder)
     texts = [f"the {line}" for line in LINES]
     both = [
         np.concatenate([by_hand(embed.model, tokenizer, text, mode) for mode in ("cls", "mean")])
         for text in texts
     ]
     expected = both / np.linalg.norm(both, axis=-1, keepdims=True)
-    np.testing.assert_allclose(embed(LINES), expected, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(embed(LINES, truncate=True), expected, rtol=0, atol=1e-5)
 
 
 def test_the_longest_text(folder, tokenizer):
-    assert kt.zoo.load_embedder(folder).max_length == 6
+    assert TextEmbedder.load(folder).max_length == 6
     write(folder, sentence_bert_config__json={"max_seq_length": 400})
-    assert kt.zoo.load_embedder(folder).max_length == 16  # the model's positions
+    assert TextEmbedder.load(folder).max_length == 16  # the model's positions
     write(folder, sentence_bert_config__json={"max_seq_length": None, "do_lower_case": True})
     settings = json.loads((folder / "tokenizer_config.json").read_text())
     write(folder, tokenizer_config__json=settings | {"model_max_length": 9})
-    embed = kt.zoo.load_embedder(folder)
+    embed = TextEmbedder.load(folder)
     assert embed.max_length == 9
-    np.testing.assert_allclose(embed(["A DOG", "the " * 50]), embed(["a dog", "the " * 7]))
+    found = embed(["A DOG", "the " * 50], truncate=True)
+    np.testing.assert_allclose(found, embed(["a dog", "the " * 7]))
+    with pytest.raises(ValueError, match="line 2: 52 tokens, the model reads 9"):
+        embed(["A DOG", "the " * 50])
     write(folder, sentence_bert_config__json={"max_seq_length": 1})
-    with pytest.raises(kt.zoo.ZooError, match="max_length, an int, of at least 2"):
-        kt.zoo.load_embedder(folder)
+    with pytest.raises(ValueError, match=f"{folder}: Expected max_length of at least 2"):
+        TextEmbedder.load(folder)
 
 
 @pytest.mark.parametrize("kind", ["masked_language_model", "sequence_classifier"])
@@ -125,7 +131,7 @@ def test_heads_are_left_out(kind, tokenizer, tmp_path):
     build = functools.partial(getattr(kt.models, kind), **classes)
     model = make("distilbert", build, pooler=bool(classes), pooler_activation="relu")
     kt.zoo.save(model, tmp_path, tokenizer)
-    embed = kt.zoo.load_embedder(tmp_path)  # without modules.json: the mean, as it is
+    embed = TextEmbedder.load(tmp_path)  # without modules.json: the mean, as it is
     expected = by_hand(embed.model, tokenizer, LINES[0], "mean")
     np.testing.assert_allclose(embed(LINES)[0], expected, rtol=0, atol=1e-5)
 
@@ -153,22 +159,47 @@ def test_heads_are_left_out(kind, tokenizer, tmp_path):
 )
 def test_what_is_refused(files, message, folder):
     write(folder, **files)
-    with pytest.raises(kt.zoo.ZooError, match=message) as error:
-        kt.zoo.load_embedder(folder)
+    with pytest.raises(ValueError, match=message) as error:
+        TextEmbedder.load(folder)
     assert str(folder) in str(error.value) and "\n" not in str(error.value)
 
 
 def test_a_model_that_writes_is_refused(tmp_path):
     tokenizer = kt.text.train_tokenizer("character", ["abcdefghi"])
     kt.zoo.save(make("gpt2", kt.models.decoder_only), tmp_path, tokenizer)
-    with pytest.raises(kt.zoo.ZooError, match="Received: one with logits"):
-        kt.zoo.load_embedder(tmp_path)
+    with pytest.raises(kt.zoo.ZooError, match=r"a TextEmbedder\. Received: GPT2LMHeadModel"):
+        TextEmbedder.load(tmp_path)
 
 
-def test_texts_without_tokens_have_zeros():
-    tokenizer = kt.text.train_tokenizer("character", ["abcdef"])
-    embed = kt.zoo.Embedder(make(), tokenizer, MODES, normalize=True)
+def test_texts_without_tokens_have_zeros(tmp_path):
+    kt.zoo.tokenizers.save_tokenizer(kt.text.train_tokenizer("character", ["abcdef"]), tmp_path)
+    tokenizer = kt.zoo.load_tokenizer(tmp_path)  # which puts nothing around a text
+    embed = TextEmbedder(make(), tokenizer, MODES, normalize=True)
     vectors = embed(["", "abc", ""])
     assert vectors.shape == (3, 48) and not vectors[[0, 2]].any()
     np.testing.assert_allclose(vectors[1], embed("abc"), atol=1e-6)
     assert abs(np.linalg.norm(vectors[1]) - 1) < 1e-5
+
+
+def test_hidden_states_of_a_decoder(tmp_path):
+    tokenizer = kt.text.train_tokenizer("character", ["abcdefghi"])
+    build = functools.partial(kt.models.decoder_only, logits=False)
+    kt.zoo.save(make("gpt2", build), tmp_path, tokenizer)
+    embed = TextEmbedder.load(tmp_path, pooling="lasttoken")
+    expected = [by_hand(embed.model, embed.tokenizer, text, "lasttoken") for text in ("ab", "cde")]
+    np.testing.assert_allclose(embed(["ab", "cde"]), expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("task", [making.MaskFiller, making.TextClassifier])
+def test_encoders_of_runs(task, tmp_path):
+    folder = making.make_run(task, tmp_path / "run", row_length=10, max_length=9)
+    embed = TextEmbedder.load(folder)
+    assert embed.max_length == 9
+    trained = keras.models.load_model(folder / "model.keras")
+    for line in making.LINES[:2]:
+        [ids] = embed.tokenizer.encode([line])
+        ids = np.array([[2, *ids, 3]])
+        block = trained.get_layer("encoder_block_0")
+        x = trained.get_layer("embedding")(ids)
+        expected = tiny.numpy(block(x))[0].mean(axis=0)
+        np.testing.assert_allclose(embed(line), expected, rtol=0, atol=1e-5)

@@ -1,0 +1,18 @@
+"""Text in, text out: a model and its tokenizer as one object."""
+
+from keras_transformer.tasks.info import info
+from keras_transformer.tasks.mask_filler import MaskFiller
+from keras_transformer.tasks.text_classifier import TextClassifier
+from keras_transformer.tasks.text_embedder import TextEmbedder
+from keras_transformer.tasks.text_generator import TextGenerator, Writing
+from keras_transformer.tasks.translator import Translator
+
+__all__ = [
+    "MaskFiller",
+    "TextClassifier",
+    "TextEmbedder",
+    "TextGenerator",
+    "Translator",
+    "Writing",
+    "info",
+]

@@ -1,0 +1,97 @@
+"""What a folder holds, without loading its model."""
+
+import dataclasses
+
+import keras
+
+from keras_transformer.tasks.loading import is_run, load_tokenizer
+from keras_transformer.training.checkpoints import read_position
+from keras_transformer.training.run import Run, read_json
+from keras_transformer.zoo.checkpoint import find
+from keras_transformer.zoo.loading import count_parameters, kind_of, load_config
+from keras_transformer.zoo.tokenizers import load_tokenizer as load_published_tokenizer
+
+
+def info(path, revision=None):
+    """Says what a run folder or a published folder holds.
+
+    Args:
+        path: A run's folder, a published folder as `transformers` writes it, a Hugging Face id
+            (which is downloaded, if it was not before), or a short name of `zoo.presets`.
+        revision: Branch, tag or commit of a Hugging Face id.
+
+    Returns:
+        A dictionary that JSON can hold: `folder`; `recipe` of a run, or `architecture` and `head`
+        of a published model; `finished` of a run; `parameters`, None for an unfinished run;
+        `tokenizer`, its `kind` and `vocabulary_size`, or None where there is none; `config`, the
+        fields of the `TransformerConfig`; of a run `scores`, its `metrics.json`, and `progress`:
+        the whole `epochs`, the `batches` after them, the `updates` and `seconds` of its last
+        checkpoint, and `epochs_wanted`.
+
+    Raises:
+        ValueError: No such folder, or one that is not whole.
+
+    Example:
+
+    >>> import tempfile
+    >>> import keras_transformer as kt
+    >>> config = kt.TransformerConfig.preset(
+    ...     "gpt2_small", num_layers=1, num_heads=2, hidden_dim=8, intermediate_dim=16)
+    >>> folder = tempfile.mkdtemp()
+    >>> kt.zoo.save(kt.models.decoder_only(config), folder)
+    >>> found = info(folder)
+    >>> found["architecture"], found["parameters"], found["config"]["num_layers"]
+    ('GPT2LMHeadModel', 410864, 1)
+    """
+    folder = find(path, revision)
+    return info_of_run(folder) if is_run(folder) else info_of_published(folder)
+
+
+def info_of_run(folder):
+    run = Run.open(folder)
+    settings, scores = run.settings, run.metrics
+    finished = run.model_file.is_file()
+    parameters = scores.pop("parameters", None)
+    if finished and parameters is None:
+        parameters = keras.models.load_model(run.model_file, compile=False).count_params()
+    return {
+        "folder": str(folder),
+        "recipe": settings.get("recipe"),
+        "finished": finished,
+        "parameters": parameters,
+        "tokenizer": info_of_tokenizer(load_tokenizer(folder)),
+        "config": read_json(run.config_file),
+        "scores": scores,
+        "progress": info_of_progress(run, settings),
+    }
+
+
+def info_of_progress(run, settings):
+    """How far training has come, as its last checkpoint says."""
+    checkpoints = run.checkpoints()
+    position = dataclasses.asdict(read_position(checkpoints[-1])) if checkpoints else {"epoch": 0}
+    return {
+        "epochs": position.pop("epoch"),
+        "epochs_wanted": settings.get("epochs"),
+        **position,
+    }
+
+
+def info_of_published(folder):
+    head, architecture = kind_of(folder)
+    try:
+        tokenizer = info_of_tokenizer(load_published_tokenizer(folder))
+    except ValueError:  # the model is one without it
+        tokenizer = None
+    return {
+        "folder": str(folder),
+        "architecture": architecture,
+        "head": head,
+        "parameters": count_parameters(folder),
+        "tokenizer": tokenizer,
+        "config": dataclasses.asdict(load_config(folder)),
+    }
+
+
+def info_of_tokenizer(tokenizer):
+    return {"kind": tokenizer.kind, "vocabulary_size": tokenizer.vocabulary_size}

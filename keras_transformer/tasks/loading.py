@@ -1,0 +1,69 @@
+"""From the folder of a run, or a published one, to a model of the precision that is wanted."""
+
+import keras
+
+from keras_transformer.text import load_tokenizer  # noqa: F401  of a run's folder
+from keras_transformer.training.run import Run, RunError
+from keras_transformer.zoo.checkpoint import ZooError
+from keras_transformer.zoo.loading import kind_of
+
+_FLOATS = ("float32", "bfloat16", "float16", "mixed_bfloat16", "mixed_float16")
+
+
+def is_run(folder):
+    """Whether a folder is a training run's."""
+    return (folder / "settings.json").is_file()
+
+
+def open_run(folder, recipes):
+    """The finished run in a folder.
+
+    Raises:
+        RunError: It is of none of the recipes, or its training is not over.
+    """
+    run = Run.open(folder, *recipes)
+    if not run.model_file.is_file():
+        raise RunError(f"{folder} has no model.keras: its training is not over.")
+    return run
+
+
+def model_of_run(run):
+    """What a run has trained."""
+    return keras.models.load_model(run.model_file, compile=False)
+
+
+def with_precision(model, precision):
+    """The model, or one of the same weights whose layers have another dtype policy."""
+    if precision is None:
+        return model
+    policy = keras.dtype_policies.get(precision).name
+
+    def change(config):
+        if isinstance(config, dict):
+            is_policy = config.get("class_name") == "DTypePolicy"
+            if is_policy and config["config"]["name"] in _FLOATS:
+                return {**config, "config": {"name": policy}}
+            return {key: change(value) for key, value in config.items()}
+        return [change(value) for value in config] if isinstance(config, list | tuple) else config
+
+    changed = keras.saving.deserialize_keras_object(
+        change(keras.saving.serialize_keras_object(model))
+    )
+    changed.set_weights(model.get_weights())
+    return changed
+
+
+def quantize(model):
+    """Rounds the kernels of all linear maps to 8 bits, those that embed tokens excepted."""
+    # Of the other layers Keras would say, one by one, that it cannot.
+    model.quantize("int8", filters=lambda layer: isinstance(layer, keras.layers.Dense))
+
+
+def check_kind(folder, kinds, task):
+    """Refuses a published folder whose model has another head than one of `kinds`."""
+    kind, architecture = kind_of(folder)
+    if kind not in kinds:
+        raise ZooError(
+            f"{folder}: expected a model for a {task}. Received: {architecture}"
+            + (" without logits" if kind == "hidden" else "")
+        )
