@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import NamedTuple
 
-from built_in_lexicon import (
+from keras_transformer.recipes.built_in_lexicon import (
     ADJECTIVE_TABLE,
     CONTRACTION_TABLE,
     DETERMINATION_TABLE,
@@ -515,6 +515,29 @@ def split_pairs(train, valid, test, seed=0):
             f"Received: train={train}"
         )
     return trained, held_out[:valid], held_out[valid:]
+
+
+def tenses(count, seed):
+    """Different English sentences, and the tenses of their main clauses: two lists.
+
+    Half of them have a second clause, of any tense, or a question's order of words; the tense is in
+    an auxiliary, in an ending, or in an irregular verb.
+    """
+    rng, found = random.Random(seed), {}
+    while len(found) < count:
+        clause = draw_negation(rng, draw_clause(rng))
+        time = draw_time(rng, clause)
+        kind = rng.choice(["statement", "statement", "question", "two clauses"])
+        if kind == "question":
+            text, _ = sentence("?", question(clause), time)
+        elif kind == "two clauses":
+            second = draw_clause(rng, earlier=clause.subject)  # of any tense
+            link = rng.choice(LINKS[:2])
+            text, _ = sentence(".", statement(clause), link, statement(second))
+        else:
+            text, _ = sentence(".", statement(clause), time)
+        found.setdefault(text, clause.tense)
+    return list(found), list(found.values())
 
 
 if __name__ == "__main__":

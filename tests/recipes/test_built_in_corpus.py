@@ -6,8 +6,8 @@ from itertools import pairwise, product
 
 import pytest
 
-from recipes import built_in_corpus as corpus
-from recipes.built_in_corpus import (
+from keras_transformer.recipes import built_in_corpus as corpus
+from keras_transformer.recipes.built_in_corpus import (
     ESTAR,
     FEMININE,
     MASCULINE,
@@ -331,6 +331,17 @@ def test_adverbs_of_time_fit_the_tense(pairs):
             assert re.search(r"\b(am|is|are)\b", text), english
         if "tomorrow" in text or "next week" in text:
             assert "will" in text, english
+
+
+def test_tenses_are_not_in_the_last_mark():
+    texts, tenses = corpus.tenses(600, seed=3)
+    assert (texts, tenses) == corpus.tenses(600, seed=3)
+    assert len({*texts}) == len(texts) == len(tenses) == 600
+    assert {*tenses} == {"past", "present", "future"}
+    for mark in ".?":
+        found = [tense for text, tense in zip(texts, tenses, strict=True) if text.endswith(mark)]
+        most = max(found.count(tense) for tense in {*tenses})
+        assert len(found) > 100 and most < 0.5 * len(found)
 
 
 def test_the_script_prints_pairs():

@@ -1,5 +1,6 @@
 """The causal-language-model recipe, as its user meets it."""
 
+import functools
 import io
 import json
 import re
@@ -9,14 +10,15 @@ from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
-import built_in_corpus
-import causal_lm
 import keras
 import numpy as np
 import pytest
 import user
 
-from keras_transformer.training import recipe
+import keras_transformer as kt
+from keras_transformer.recipes import built_in_corpus, causal_lm
+from keras_transformer.recipes.command_line import one_line
+from keras_transformer.training import figures
 
 LETTERS = "abcdefghij"  # each a word, always with the next one after it
 CONTEXT = 24
@@ -30,7 +32,7 @@ SMALL = (
 KINDS = {
     "letters": "--tokenizer character --modern --window 6 --accumulate 2",
     "pieces": "--tokenizer sentencepiece --vocabulary-size 20 --lowercase",
-    "lines": "--vocabulary-size 270 --documents --valid-text valid.txt",
+    "lines": "--vocabulary-size 270 --documents",
 }
 
 
@@ -76,7 +78,7 @@ def trained(tmp_path_factory):
     arguments = "--text train.txt --vocabulary-size 270 --epoch-updates 40".split() + SMALL
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setattr(causal_lm.kt.training, "matmul_peak", lambda dtype: PEAK)
+        patch.setattr(figures, "matmul_peak", lambda dtype: PEAK)
         causal_lm.main([*arguments, "--name", "first"])
         yield folder, arguments
 
@@ -95,16 +97,18 @@ def held_out():
 def train_kind(name):
     """Trains the run `name` of `KINDS`, once."""
     if not (Path("runs") / name).exists():
-        arguments = ["--text", "train.txt", *SMALL, *KINDS[name].split()]
+        files = "--text train.txt --valid-text valid.txt".split()
+        arguments = [*files, *SMALL, *KINDS[name].split()]
         causal_lm.main([*arguments, "--row-length", "64", "--max-updates", "4", "--name", name])
 
 
 def load(name):
-    return causal_lm.recipe.load_run(f"runs/{name}", "causal_lm")[1:]
+    write = kt.tasks.TextGenerator.load(f"runs/{name}")
+    return write.model, write.tokenizer
 
 
 def read_config(name):
-    return causal_lm.kt.TransformerConfig.from_json(Path(f"runs/{name}/config.json").read_text())
+    return kt.training.Run.open(f"runs/{name}").config
 
 
 def write(capsys, arguments, name="first"):
@@ -153,18 +157,11 @@ def log_probabilities(model, ids):
     return logits[np.arange(len(ids) - 1), ids[1:]] - log_total
 
 
-def test_a_run_leaves_what_it_promises(there):
-    run = Path("runs/first")
-    assert {path.name for path in run.iterdir()} == {
-        "model.keras", "tokenizer.json", "byte_pair.json", "config.json", "settings.json",
-        "metrics.json", "checkpoints",
-    }  # fmt: skip
-    assert [path.name for path in (run / "checkpoints").iterdir()] == ["update-0000000120.npz"]
-    settings = json.loads((run / "settings.json").read_text())
-    assert settings["hidden_dim"] == 32 and settings["recipe"] == "causal_lm"
+def test_a_run_leaves_its_model_and_its_figures(there):
+    assert Path("runs/first/byte_pair.json").is_file()
     model, tokenizer = load("first")
     config = read_config("first")
-    assert causal_lm.kt.models.decoder_only(config).count_params() == model.count_params()
+    assert kt.models.decoder_only(config).count_params() == model.count_params()
     assert config.vocabulary_size == tokenizer.vocabulary_size == 270
     assert config.max_sequence_length == CONTEXT and config.attention_dropout == 0.1
     found = user.metrics("first")
@@ -173,9 +170,7 @@ def test_a_run_leaves_what_it_promises(there):
         "parameters", "updates", "train_seconds", "tokens_per_second",
         "model_flops_utilization", "padding_fraction",
     }  # fmt: skip
-    assert found["parameters"] == model.count_params()
     assert found["updates"] == 3 * 40 and found["padding_fraction"] == 0
-    assert found["train_seconds"] > 0 and found["tokens_per_second"] > 0
     matrices = 4 * 32 * 32 + 2 * 32 * 64 + 32 * 270
     flops = found["tokens_per_second"] * (6 * matrices + 12 * 32 * CONTEXT)
     assert found["model_flops_utilization"] == pytest.approx(flops / PEAK, rel=1e-3, abs=1e-4)
@@ -247,35 +242,16 @@ def test_bits_are_those_of_the_loss(there):
     assert found["valid_bits_per_character"] == pytest.approx(expected, rel=1e-6)
 
 
-@pytest.mark.parametrize("form", ["--documents", "--documents --tokenizer character", "pieces"])
-def test_empty_lines_that_are_not_predicted_do_not_count(form):
-    settings = causal_lm.parse_training(form.split() if form != "pieces" else [])
-    kind = {"pieces": "whitespace"}.get(form, settings.tokenizer)
-    tokenizer = causal_lm.kt.text.train_tokenizer(kind, ["a b c", "d e"])
-    text = "a b c\nd e\n"
-    counts = [
-        causal_lm.count_characters(settings, tokenizer, spaced)
-        for spaced in (text, text.replace("\n", "\n\n \n"), f"\n\n{text}")
-    ]
-    assert counts == [len(text)] * 3
-
-
-def test_empty_lines_of_a_stream_are_text_like_other():
-    settings = causal_lm.parse_training(["--tokenizer", "character"])
-    tokenizer = causal_lm.kt.text.train_tokenizer("character", ["a\n\nb"])
-    assert causal_lm.count_characters(settings, tokenizer, "a\n\nb\n") == 5
-
-
 def interrupt(arguments, batches):
     """Trains as far as Ctrl-C after so many batches."""
 
-    class Interrupt(causal_lm.kt.training.Throughput):
+    class Interrupt(kt.training.Throughput):
         def on_train_batch_begin(self, batch, logs=None):
             if int(self.model.optimizer._iterations) == batches:
                 raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(causal_lm.kt.training, "Throughput", Interrupt)
+        patch.setattr(kt.training, "Throughput", Interrupt)
         with pytest.raises(SystemExit) as stop:
             causal_lm.main(arguments)
     assert stop.value.code == 130
@@ -291,22 +267,9 @@ def assert_same_run(one, two):
 
 @pytest.fixture
 def no_samples(monkeypatch):
-    """Saves the time to write them, and shows that training does not depend on them."""
-    monkeypatch.setattr(causal_lm.Samples, "rows", lambda self: [])
-
-
-def test_interrupted_and_resumed_is_like_uninterrupted(there, no_samples, capsys):
-    interrupt([*there[1], "--name", "cut"], batches=47)
-    assert "--resume --name cut" in capsys.readouterr().out
-    assert not Path("runs/cut/metrics.json").exists()
-    said = user.message(causal_lm, ["generate", "--run", "runs/cut", "--prompt", "a"])
-    assert "training is not over" in said
-    said = user.message(
-        causal_lm, ["--resume", "--name", "cut", "--batch-size", "4", "--accumulate", "2"]
-    )
-    assert "batch_size was 8 and is now 4" in said and "accumulate was 1 and is now 2" in said
-    causal_lm.main(["--resume", "--name", "cut"])
-    assert_same_run("cut", "first")
+    """Saves the time to write them."""
+    none = functools.partial(kt.monitoring.SampleTexts, count=0)
+    monkeypatch.setattr(kt.monitoring, "SampleTexts", none)
 
 
 def test_interrupted_in_the_middle_of_an_accumulation(there, no_samples):
@@ -326,11 +289,13 @@ def test_other_forms_run(there, capsys, name):
     train_kind(name)
     found, (_, tokenizer) = user.metrics(name), load(name)
     assert found["updates"] == 4
-    text = Path("valid.txt").read_text() if name == "lines" else held_out()
+    text = Path("valid.txt").read_text()
     lines = [line for line in text.split("\n") if line.strip()]
-    tokens = sum(len(ids) for ids in tokenizer.encode(lines))
-    # Every line has an end, unless newlines are tokens; a stream's first token has none before it.
-    tokens += {"letters": text.count("\n") - 1, "pieces": len(lines) - 1, "lines": len(lines)}[name]
+    # Of letters a text is a stream, its empty lines too; else a line has an end; a stream's first
+    # token has none before it.
+    rows = [text] if name == "letters" else lines
+    tokens = sum(len(ids) for ids in tokenizer.encode(rows))
+    tokens += {"letters": -1, "pieces": len(lines) - 1, "lines": len(lines)}[name]
     assert found["valid_tokens"] == tokens
     nats = found["valid_loss"] * tokens
     characters = len(text) if name == "letters" else sum(len(line) + 1 for line in lines)
@@ -354,7 +319,7 @@ def test_a_modern_model_looks_back_no_further_than_its_window(there):
 
 
 def test_whole_documents_are_held_out(there):
-    settings = causal_lm.parse_training("--text short.txt --documents".split())
+    settings = causal_lm.Settings.parse("--text short.txt --documents".split(), "")
     train, valid = (text.splitlines() for text in causal_lm.read_text(settings))
     lines = Path("short.txt").read_text().splitlines()
     assert len(valid) == len(set(valid)) == len(set(lines)) // 10
@@ -364,36 +329,18 @@ def test_whole_documents_are_held_out(there):
 def test_documents_in_a_row_do_not_see_each_other(there):
     train_kind("lines")
     model, tokenizer = load("lines")
-    writer = causal_lm.Writer(model, tokenizer, read_config("lines"))
-    one, two = writer.encode("a b c"), writer.encode("d e")
-    assert one[0] == two[0] == tokenizer.start_id
-    stream = causal_lm.Writer(model, tokenizer, read_config("first"))
-    assert one[1:] == stream.encode("a b c")
+    assert kt.tasks.TextGenerator.load("runs/lines").before == [tokenizer.start_id]
+    assert kt.tasks.TextGenerator.load("runs/first").before == []
+    one, two = ([tokenizer.start_id, *ids] for ids in tokenizer.encode(["a b c", "d e"]))
     together, alone = (np.asarray(model(np.array([ids]))[0]) for ids in (one + two, two))
     np.testing.assert_allclose(together[len(one) :], alone, atol=1e-5)
 
 
-def gpt_config(*arguments):
-    settings = causal_lm.parse_training(["--text", "a", *arguments])
-    return causal_lm.make_config(settings, SimpleNamespace(vocabulary_size=300, start_id=2))
-
-
-@pytest.mark.parametrize("preset", ["gpt_nano", "gpt_micro", "gpt_mini", "gpt2_small", "gpt2_xl"])
-def test_a_modern_model_has_about_the_parameters_of_the_plain_one(preset):
-    plain, modern = gpt_config("--preset", preset), gpt_config("--preset", preset, "--modern")
-    assert modern.gated and modern.position == "rotary" and not modern.use_bias
-    # In rows of no length, a training step has six operations for each weight of a matrix.
-    one, two = (causal_lm.kt.training.train_flops_per_token(c, 0) / 6 for c in (plain, modern))
-    assert two == pytest.approx(one, rel=0.01)
-
-
-def test_a_modern_model_counts_about_as_many_parameters():
-    count = [
-        causal_lm.kt.models.decoder_only(gpt_config("--preset", "gpt_micro", *flags)).count_params()
-        for flags in ([], ["--modern"])
-    ]
-    # There are no biases and no table of positions: 16,384 of 850,000.
-    assert 0.97 * count[0] < count[1] < count[0]
+def test_dropout_is_of_attention_too_and_padding_is_no_token():
+    settings = causal_lm.Settings.parse("--text a --dropout 0.3 --window 5".split(), "")
+    config = causal_lm.make_config(settings, SimpleNamespace(vocabulary_size=300, pad_id=0))
+    assert (config.dropout, config.attention_dropout, config.window) == (0.3, 0.3, 5)
+    assert config.pad_id is None and config.line_start_id is None
 
 
 class Terminal(io.StringIO):
@@ -434,17 +381,14 @@ def test_temperature_0_and_the_only_choice_are_the_likeliest_text(there, capsys)
         assert write(capsys, f"{options} {others}") == expected
 
 
-def test_rules_are_those_of_the_flags():
-    options = causal_lm.parse_generate(
-        "--run r --repetition-penalty 1.2 --no-repeat-ngrams 3 --min-length 4 --temperature 0.7 "
-        "--top-k 5 --top-p 0.9 --min-p 0.1".split()
-    )
-    found = [(type(rule).__name__, *vars(rule).values()) for rule in causal_lm.rules_of(options)]
-    assert found == [
-        ("RepetitionPenalty", 1.2), ("NoRepeatNgrams", 3), ("MinLength", 4),
-        ("Temperature", 0.7), ("TopK", 5), ("TopP", 0.9), ("MinP", 0.1),
-    ]  # fmt: skip
-    assert causal_lm.rules_of(causal_lm.parse_generate("--run r --temperature 0".split())) == []
+def test_flags_are_those_of_the_task(there, capsys):
+    flags = {
+        "repetition_penalty": 1.2, "no_repeat_ngrams": 3, "min_length": 4, "temperature": 0.7,
+        "top_k": 5, "top_p": 0.9, "min_p": 0.1, "seed": 3, "max_new_tokens": 9,
+    }  # fmt: skip
+    words = [f"--{name.replace('_', '-')} {value}" for name, value in flags.items()]
+    expected = kt.tasks.TextGenerator.load("runs/first", **flags)("a b")
+    assert write(capsys, f"--prompt 'a b' {' '.join(words)}") == f"a b{expected}\n"
 
 
 def test_a_stop_string_ends_the_text_before_it(there, capsys):
@@ -486,7 +430,7 @@ def test_lines_of_standard_input_are_continued_and_bad_ones_named(there, monkeyp
     texts = [text for _, text in read_texts(out)]
     model, tokenizer = load("first")
     expected = [greedy(model, tokenizer, lines[i], 8) for i in (0, 2, 4, 5)]
-    assert texts == list(map(recipe.one_line, expected)) != expected
+    assert texts == list(map(one_line, expected)) != expected
     options = "--samples 2 --max-new-tokens 8 --temperature 2 --seed 1"
     status, out, err = write_lines(monkeypatch, capsys, ["a b", "e f g"], options)
     assert (status, err) == (0, "")
@@ -502,7 +446,8 @@ def test_keep_last_reads_the_end_of_a_long_prompt(there, monkeypatch, capsys):
     expected = prompt + greedy(*load("first"), read, 6).removeprefix(read)
     assert write(capsys, f"{options} --prompt '{prompt}'") == expected + "\n"
     status, out, err = write_lines(monkeypatch, capsys, ["a", prompt], options)
-    assert (status, err) == (0, "") and read_texts(out)[1][1] == recipe.one_line(expected)
+    assert (status, read_texts(out)[1][1]) == (0, one_line(expected))
+    assert err == "line 2: 40 tokens, the model reads 24; not read whole\n"
 
 
 @pytest.mark.parametrize("name", ["letters", "pieces"])
@@ -539,25 +484,15 @@ def test_lines_with_unknown_characters_are_named(there, monkeypatch, capsys, nam
         ),
         ("--vocabulary-size 1000", "at most 270"),
         ("--vocabulary-size 100", "at least 260"),
-        ("--preset gpt_minni", "gpt_mini"),
-        ("--num-heads 3", "num_heads"),
         ("--modern --num-heads 32", "an even head size"),
         ("--window 0", "window"),
-        ("--dropout 1", "dropout"),
         ("--row-length 0", "--row-length to be at least 1"),
-        ("--batch-size 0", "--batch-size to be at least 1"),
         ("--accumulate 0", "--accumulate to be at least 1"),
-        ("--epochs 0", "--epochs to be at least 1"),
         ("--epoch-updates -1", "--epoch-updates to be at least 1"),
         ("--documents", "--epoch-updates is for a stream"),
         ("--warmup-updates 0", "warmup"),
-        ("--name first", "--overwrite"),
-        ("--resume", "--resume needs the --name"),
-        ("--resume --name nowhere", "not a run folder"),
-        ("--resume --name other", "is a run of masked_lm.py"),
         ("--resume --name first --batch-size 4", "batch_size was 8 and is now 4"),
-        ("--settings runs/other/settings.json", "is a run of masked_lm.py"),
-        ("generate --run nowhere --prompt a", "not a run folder"),
+        ("generate --run no/such/folder --prompt a", "Expected a folder, "),
         ("generate --run runs/other --prompt a", "is a run of masked_lm.py"),
         ("generate --run runs/unfinished --prompt a", "training is not over"),
         ("generate --run runs/first --prompt ''", "an empty prompt"),
@@ -570,7 +505,7 @@ def test_lines_with_unknown_characters_are_named(there, monkeypatch, capsys, nam
         ("generate --run runs/first --prompt a --top-k 0", "--top-k to be at least 1"),
         ("generate --run runs/first --prompt a --min-p 2", "--min-p to be from 0 to 1"),
         ("generate --run runs/first --prompt a --samples 0", "samples"),
-        ("generate --run runs/first --prompt a --samples 2 --temperature 0", "the same"),
+        ("generate --run runs/first --prompt a --samples 2 --temperature 0", "texts that differ"),
         (
             "generate --run runs/first --prompt a --max-new-tokens 0",
             "--max-new-tokens to be at least 1",
@@ -594,10 +529,10 @@ def test_bad_input_is_one_sentence_and_writes_nothing(there, monkeypatch, capsys
 
 
 def test_without_text_there_is_the_built_in_corpus(monkeypatch):
-    built_in, own = causal_lm.parse_training([]), causal_lm.parse_training(["--text", "a"])
-    assert all(getattr(built_in, name) == value for name, value in causal_lm.BUILT_IN.items())
-    assert own.preset == "gpt_mini" and own.row_length == 128 and own.epoch_updates is None
-    assert causal_lm.parse_training(["--epochs", "1"]).epochs == 1
+    built_in, own = (causal_lm.Settings.parse(words, "") for words in ([], ["--text", "a"]))
+    assert (built_in.preset, built_in.row_length, built_in.epochs) == ("gpt_micro", 64, 3)
+    assert (own.preset, own.row_length, own.epochs) == ("gpt_mini", 128, 10)
+    assert causal_lm.Settings.parse(["--epochs", "1"], "").epochs == 1
     pairs = [(f"Line {i}.", f"Linha {i}.") for i in range(1000)]
     monkeypatch.setattr(built_in_corpus, "split_pairs", lambda *_, seed: (pairs, [], []))
     text, valid_text = causal_lm.read_text(built_in)

@@ -6,10 +6,12 @@ import sys
 from pathlib import Path
 
 import keras
-import masked_lm
 import numpy as np
 import pytest
 import user
+
+import keras_transformer as kt
+from keras_transformer.recipes import masked_lm
 
 WORDS = [f"w{i}" for i in range(12)]
 SIZES = "--num-layers 1 --num-heads 2 --hidden-dim 16 --intermediate-dim 32 --row-length 20".split()
@@ -88,29 +90,36 @@ def read_fill(output):
     return [[(float(probability), text) for probability, text in block] for block in rows]
 
 
-def test_a_run_leaves_what_it_promises(there):
+def test_a_run_leaves_its_model_and_its_figures(there):
     run = Path("runs/first")
-    assert {path.name for path in run.iterdir()} == {
-        "model.keras", "tokenizer.json", "vocabulary.txt", "config.json", "settings.json",
-        "metrics.json", "checkpoints",
-    }  # fmt: skip
-    assert len(list((run / "checkpoints").iterdir())) == 1
-    settings = json.loads((run / "settings.json").read_text())
-    assert settings["hidden_dim"] == 16 and settings["recipe"] == "masked_lm"
     model = keras.models.load_model(run / "model.keras", compile=False)
-    config = masked_lm.kt.TransformerConfig.from_json((run / "config.json").read_text())
-    assert masked_lm.kt.models.masked_language_model(config).count_params() == model.count_params()
+    config = kt.training.Run.open(run).config
+    assert kt.models.masked_language_model(config).count_params() == model.count_params()
     found = user.metrics("first")
     assert set(found) == {
         "valid_loss", "valid_masked_accuracy", "valid_perplexity", "parameters", "updates",
         "train_seconds", "tokens_per_second", "input_tokens_per_second", "padding_fraction",
     }  # fmt: skip
-    assert found["parameters"] == model.count_params()
     assert found["updates"] % 3 == 0 and found["updates"] > 9
     assert found["valid_perplexity"] == pytest.approx(np.exp(found["valid_loss"]), rel=1e-3)
-    assert 0 <= found["padding_fraction"] < 0.3
-    tokenizer = masked_lm.kt.text.load_tokenizer(run)
+    assert found["input_tokens_per_second"] > 0 and 0 <= found["padding_fraction"] < 0.3
+    tokenizer = kt.text.load_tokenizer(run)
     assert tokenizer.mask_id == 4 and tokenizer.vocabulary_size == config.vocabulary_size == 17
+
+
+def test_masks_of_validation_text_are_always_the_same(there):
+    settings = masked_lm.Settings.parse(there[1], "")
+    tokenizer, config = (
+        kt.text.load_tokenizer("runs/first"),
+        kt.training.Run.open("runs/first").config,
+    )
+    lines = sentences(30)
+    batches = masked_lm.make_batches(settings, tokenizer, config, lines, shuffle=False)
+    for (one, _), (two, _) in zip(batches.epoch(0), batches.epoch(1), strict=True):
+        np.testing.assert_array_equal(one["token_ids"], two["token_ids"])
+    # Short lines share rows, each as if it were alone.
+    assert config.line_start_id == tokenizer.start_id
+    assert max((row == tokenizer.start_id).sum() for row in one["token_ids"]) > 1
 
 
 def test_tensorboard_has_curves_and_samples(there):
@@ -127,30 +136,6 @@ def test_tensorboard_has_curves_and_samples(there):
     assert samples.Tags()["tensors"] == ["samples"]
     tables = [e.tensor_proto.string_val[0].decode() for e in samples.Tensors("samples")]
     assert len(tables) == 3 and "MASK" in tables[0] and " %" in tables[0]
-
-
-def test_interrupted_and_resumed_is_like_uninterrupted(there, monkeypatch, capsys):
-    class Interrupt(masked_lm.kt.training.Throughput):
-        def on_train_batch_begin(self, batch, logs=None):
-            if int(self.model.optimizer.iterations) == 7:
-                raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(masked_lm.kt.training, "Throughput", Interrupt)
-        with pytest.raises(SystemExit) as stop:
-            masked_lm.main([*there[1], "--name", "cut"])
-    assert stop.value.code == 130
-    assert "--resume --name cut" in capsys.readouterr().out
-    assert not Path("runs/cut/metrics.json").exists()
-    assert "training is not over" in user.message(masked_lm, ["fill", "--run", "runs/cut"])
-
-    said = user.message(
-        masked_lm, ["--resume", "--name", "cut", "--batch-size", "4", "--mask-rate", "0.2"]
-    )
-    assert "batch_size was 8 and is now 4" in said and "mask_rate was 0.15 and is now 0.2" in said
-    masked_lm.main(["--resume", "--name", "cut"])
-    for key in ("valid_loss", "valid_masked_accuracy", "updates"):
-        assert user.metrics("cut")[key] == pytest.approx(user.metrics("first")[key], rel=1e-4)
 
 
 def test_fill_prints_five_completions_best_first(there, monkeypatch, capsys):
@@ -172,32 +157,6 @@ def test_fill_prints_five_completions_best_first(there, monkeypatch, capsys):
     [everything] = read_fill(capsys.readouterr().out)
     assert [text for _, text in everything[:5]] == [text for _, text in one]
     assert sum(p for p, _ in everything) == pytest.approx(1, abs=1e-3)  # no special token is left
-
-
-def test_several_masks_are_guessed_on_their_own_and_ranked_together(there):
-    _, model, tokenizer = masked_lm.recipe.load_run("runs/first", "masked_lm")
-    filler = masked_lm.Filler(model, tokenizer, 20, guesses=12)
-    line = "w2 [MASK] [MASK] w7"
-    [guesses] = filler([line])
-    expected = sorted((p * q for _, p in guesses[0] for _, q in guesses[1]), reverse=True)[:12]
-    found = list(filler.completions(line, guesses))
-    np.testing.assert_allclose([p for p, _ in found], expected)
-    best = [tokenizer.vocabulary[choices[0][0]] for choices in guesses]
-    assert found[0][1] == " ".join(["w2", *best, "w7"])
-
-
-def test_lines_do_not_change_each_others_guesses(there):
-    _, model, tokenizer = masked_lm.recipe.load_run("runs/first", "masked_lm")
-    filler = masked_lm.Filler(model, tokenizer, 20)
-    lines = [f"{line} [MASK]" for line in sentences(40, seed=3)] + ["[MASK] [MASK] [MASK]"]
-    together = filler(lines)
-    assert [len(masks) for masks in together] == [1] * 40 + [3]
-    for line, masks in list(zip(lines, together, strict=True))[::8]:
-        [alone] = filler([line])
-        for one, other in zip(alone, masks, strict=True):
-            assert [i for i, _ in one] == [i for i, _ in other]
-            np.testing.assert_allclose([p for _, p in one], [p for _, p in other], rtol=1e-4)
-    assert filler([]) == []
 
 
 def test_fill_reports_what_it_cannot_fill(there, monkeypatch, capsys):
@@ -252,24 +211,15 @@ def test_next_sentence(there, monkeypatch, capsys):
         ("--valid-text nowhere.txt", "nowhere.txt: no such file"),
         ("--vocabulary cut.txt", "cut.txt: expected a vocabulary with the special tokens"),
         ("--vocabulary nowhere.txt", "nowhere.txt: no such file"),
-        ("--preset bert_tinny", "bert_tiny"),
         ("--tokenizer wordpeice", "wordpiece"),
         ("--vocabulary-size 1000", "at most 17"),
-        ("--num-heads 3", "num_heads"),
         ("--row-length 5", "row_length"),
-        ("--batch-size 0", "--batch-size to be at least 1"),
-        ("--mask-rate 1.5", "rate=1.5"),
-        ("--epochs 0", "--epochs to be at least 1"),
+        ("--mask-rate 1.5", "--mask-rate to be above 0 and at most 1"),
         ("--text thai.txt", "at most 10 % of unknown tokens"),
         ("--text thai.txt --max-unknown 1", "tokens to guess, neither special nor unknown"),
         ("--next-sentence", "--valid-text with --next-sentence"),
         ("--next-sentence --valid-text train.txt", "at least two lines with an empty line"),
-        ("--name first", "--overwrite"),
-        ("--resume --name nowhere", "not a run folder"),
-        ("--resume --name other", "is a run of translation.py"),
-        ("--settings train.txt", "does not hold a JSON dictionary"),
-        ("--settings runs/other/settings.json", "is a run of translation.py"),
-        ("fill --run nowhere", "not a run folder"),
+        ("fill --run no/such/folder", "Expected a folder, "),
         ("fill --run runs/other", "is a run of translation.py"),
     ],
 )
@@ -283,32 +233,9 @@ def test_bad_input_is_one_sentence_and_writes_nothing(there, arguments, said):
 
 
 def test_without_text_there_is_the_built_in_corpus():
-    built_in, own = masked_lm.parse_training([]), masked_lm.parse_training(["--text", "a"])
-    assert all(getattr(built_in, name) == value for name, value in masked_lm.BUILT_IN.items())
-    assert own.num_layers is None and own.row_length == 128
-    assert masked_lm.parse_training(["--epochs", "1"]).epochs == 1
-
-
-@pytest.mark.parametrize("kind", ["whitespace", "wordpiece"])
-def test_sample_words_are_single_known_tokens_of_lines_that_fit(kind):
-    settings = masked_lm.parse_training(["--text", "a", "--row-length", "8"])
-    text = [
-        "the cat sat on a mat",
-        "a [MASK] in the text",
-        "unknowable",
-        "the cat " * 9,
-        "",
-        "a cat",
-    ]
-    size = {"whitespace": None, "wordpiece": 34}[kind]
-    tokenizer = masked_lm.kt.text.train_tokenizer(
-        kind, ["the cat sat on a mat in text"] * 9, size, mask=True
-    )
-    samples = masked_lm.mask_words(tokenizer, text, settings)
-    assert samples
-    for line, truth in samples:
-        assert line.split().count("[MASK]") == 1  # else there is more than one answer
-        assert line.replace("[MASK]", truth) in text
-        [[token]] = tokenizer.encode([truth])
-        assert token not in tokenizer.special_ids
-    assert len(masked_lm.mask_words(tokenizer, ["a cat"] * 20, settings, count=3)) == 3
+    built_in, own = (masked_lm.Settings.parse(words, "") for words in ([], ["--text", "a"]))
+    assert (built_in.num_layers, built_in.row_length, built_in.epochs) == (2, 64, 8)
+    assert (own.num_layers, own.row_length, own.epochs) == (None, 128, 10)
+    assert masked_lm.Settings.parse(["--epochs", "1"], "").epochs == 1
+    train, valid = masked_lm.read_text(built_in)
+    assert (len(train), len(valid)) == (30_000, 500) and not {*train} & {*valid}

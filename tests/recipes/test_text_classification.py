@@ -7,11 +7,12 @@ import sys
 from pathlib import Path
 
 import keras
-import masked_lm
 import numpy as np
 import pytest
-import text_classification
 import user
+
+import keras_transformer as kt
+from keras_transformer.recipes import common, masked_lm, text_classification
 
 WORDS = [f"w{i}" for i in range(12)]
 MARKS = {"bad": "w0", "fair": "w1", "good": "w2"}  # the word that makes a text's class
@@ -70,8 +71,6 @@ def pretrained(trained):
 
 def test_a_run_leaves_what_it_promises_and_learns(there):
     run = Path("runs/first")
-    assert (run / "model.keras").is_file() and (run / "tokenizer.json").is_file()
-    assert len(list((run / "checkpoints").iterdir())) == 1
     assert json.loads((run / "classes.json").read_text()) == list(MARKS)
     picture = keras.utils.img_to_array(keras.utils.load_img(run / "confusion_matrix.png"))
     assert picture.std() > 0
@@ -152,26 +151,18 @@ def test_the_figures_of_numbers_are_those_of_the_best_epoch(there, numbers):
     assert user.metrics("numbers")["valid_mse"] == pytest.approx(min(curve("mse")), rel=1e-5)
 
 
-def test_numbers_interrupted_and_resumed_are_like_uninterrupted(there, numbers):
+def test_numbers_interrupted_and_resumed_are_like_uninterrupted(there, numbers, capsys):
     with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit):
-        patch.setattr(text_classification.kt.training, "Throughput", interrupted_at(57))
+        patch.setattr(kt.training, "Throughput", interrupted_at(57))
         text_classification.main([*numbers, "--name", "cut_numbers"])
     text_classification.main(["--resume", "--name", "cut_numbers"])
+    assert "numbers, from and to: 0, 5.5\n" in capsys.readouterr().out
     for key in ("mse", "mae", "valid_mse", "updates"):
         expected = pytest.approx(user.metrics("numbers")[key], rel=1e-4)
         assert user.metrics("cut_numbers")[key] == expected
-    # Whose best epoch stays the best, and whose training ends without a better one.
-    best = Path("runs/cut_numbers/model.keras").read_bytes()
-    more = "--resume --name cut_numbers --epochs 99"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(text_classification, "errors", lambda *_: {"mse": 1e9, "mae": 1.0})
-        patch.setattr(text_classification, "best_so_far", lambda *_: 0.0)
-        text_classification.main(more.split())
-    assert Path("runs/cut_numbers/model.keras").read_bytes() == best
-    assert user.metrics("cut_numbers")["updates"] == (5 + 5) * 26
 
 
-def test_a_run_of_before_there_were_numbers_goes_on(there):
+def test_a_run_of_before_there_were_numbers_goes_on(there, capsys):
     shutil.copytree("runs/first", "runs/before")
     path = Path("runs/before/settings.json")
     settings = json.loads(path.read_text())
@@ -180,13 +171,14 @@ def test_a_run_of_before_there_were_numbers_goes_on(there):
     said = user.message(text_classification, ["--resume", "--name", "before", "--regression"])
     assert "regression was absent and is now True" in said
     text_classification.main(["--resume", "--name", "before"])
+    assert "classes: bad, fair, good\n" in capsys.readouterr().out
     assert user.metrics("before")["accuracy"] == user.metrics("first")["accuracy"]
 
 
 def test_training_that_diverges_ends_with_a_sentence(there, numbers):
     rate = ["--peak-learning-rate", "3e38"]
     said = user.message(text_classification, [*numbers, *rate, "--name", "diverged"])
-    assert "Expected finite numbers of the model" in said
+    assert "training diverged; a lower peak learning rate" in said
 
 
 def last_checkpoint(name):
@@ -198,7 +190,7 @@ def last_checkpoint(name):
 def interrupted_at(update):
     """`Throughput`, in place of which it breaks training off."""
 
-    class Interrupt(text_classification.kt.training.Throughput):
+    class Interrupt(kt.training.Throughput):
         def on_train_batch_begin(self, batch, logs=None):
             if int(self.model.optimizer.iterations) == update:
                 raise KeyboardInterrupt
@@ -206,19 +198,10 @@ def interrupted_at(update):
     return Interrupt
 
 
-def test_interrupted_and_resumed_is_like_uninterrupted(there, monkeypatch, capsys):
-    with monkeypatch.context() as patch:
-        patch.setattr(text_classification.kt.training, "Throughput", interrupted_at(27))
-        with pytest.raises(SystemExit) as stop:
-            text_classification.main([*there[1], "--name", "cut"])
-    assert stop.value.code == 130
-    assert "--resume --name cut" in capsys.readouterr().out
-    assert not Path("runs/cut/metrics.json").exists()
-
-    said = user.message(
-        text_classification, ["--resume", "--name", "cut", "--dropout", "0.2", "--pooling", "first"]
-    )
-    assert "dropout was 0.1 and is now 0.2" in said and "pooling was" in said
+def test_interrupted_and_resumed_is_like_uninterrupted(there):
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit):
+        patch.setattr(kt.training, "Throughput", interrupted_at(27))
+        text_classification.main([*there[1], "--name", "cut"])
     text_classification.main(["--resume", "--name", "cut"])
     for key in ("accuracy", "macro_f1", "valid_accuracy", "updates"):
         assert user.metrics("cut")[key] == user.metrics("first")[key]
@@ -243,9 +226,10 @@ def weights(model, name):
 
 def test_a_pretrained_model_is_taken_over(there, pretrained, capsys):
     source = keras.models.load_model("runs/lm/model.keras", compile=False)
-    settings = text_classification.parse_training(["--from-run", pretrained, "--dropout", "0.2"])
-    tokenizer = text_classification.make_tokenizer(settings, [])
-    assert tokenizer.vocabulary == text_classification.kt.text.load_tokenizer(pretrained).vocabulary
+    flags = ["--from-run", pretrained, "--dropout", "0.2"]
+    settings = text_classification.Settings.parse(flags, "")
+    tokenizer = common.make_tokenizer(settings, [])
+    assert tokenizer.vocabulary == kt.text.load_tokenizer(pretrained).vocabulary
     config = text_classification.make_config(settings, tokenizer)
     assert (config.line_start_id, config.dropout, config.hidden_dim) == (None, 0.2, 16)
     model = text_classification.make_model(settings, config, 3, 10)
@@ -271,7 +255,9 @@ def test_frozen_layers_keep_their_weights(there, pretrained):
 
 def run_classify(monkeypatch, text, name="first"):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text)))
-    text_classification.main(["classify", "--run", f"runs/{name}"])
+    with pytest.raises(SystemExit) as stop:
+        text_classification.main(["classify", "--run", f"runs/{name}"])
+    assert stop.value.code == 0
 
 
 def test_classify_keeps_lines_in_order(there, monkeypatch, capsys):
@@ -289,10 +275,17 @@ def test_classify_keeps_lines_in_order(there, monkeypatch, capsys):
     )
 
 
+def test_a_label_stays_on_its_line(there, monkeypatch, capsys):
+    shutil.copytree("runs/first", "runs/lines")
+    Path("runs/lines/classes.json").write_text(json.dumps(["very\nbad", "fair", "good"]))
+    run_classify(monkeypatch, b"w0\n", "lines")
+    assert capsys.readouterr().out.startswith("very bad\t")
+
+
 def test_classify_says_what_it_has_not_read(there, monkeypatch, capsys):
     run_classify(monkeypatch, b"w2\n" + b"w0 " + b"w3 " * 9 + b"w2 " * 30 + b"\n")
     out, err = capsys.readouterr()
-    assert err == "line 2: 42 tokens, the model reads 12; classified by the first\n"
+    assert err == "line 2: 42 tokens, the model reads 12; not read whole\n"
     run_classify(monkeypatch, b"w2\n" + b"w0 " + b"w3 " * 9 + b"\n")
     assert capsys.readouterr().out == out
 
@@ -319,7 +312,6 @@ def write_bad_files():
         ("--train more", "more, line 2: expected 2 columns as in line 1, found 3"),
         ("--label-column 1", "train: expected text and label in two columns"),
         ("--header --train one", "one: expected at least two labels, found 'good'"),
-        ("--max-unknown -0.1", "Expected --max-unknown to be from 0 to 1"),
         ("--train one", "one: expected at least two labels, found 'good'"),
         ("--test strange", "strange, line 2: expected one of the labels bad, fair, good, found 'g"),
         ("--valid strange", "strange, line 2: expected one of the labels bad, fair, good, found"),
@@ -334,20 +326,15 @@ def write_bad_files():
         ("--regression --train number_5", "finite number as label, found 'few'"),
         ("lm --regression", "--regression goes together with --train"),
         ("--text-column review", "train, line 1: expected a column named 'review'"),
-        ("--preset bert_tinny", "bert_tiny"),
         ("--tokenizer witespace", "whitespace"),
-        ("--num-heads 3", "num_heads"),
         ("--max-length 2", "max_length"),
-        ("--freeze 2", "Expected --freeze from 0 to the 1 blocks"),
-        ("--name first", "--overwrite"),
-        ("valid --valid valid", "--valid and --test go together with --train"),
+        ("--freeze 2", "Expected to freeze from 0 to the 1 blocks"),
+        ("valid --valid valid", "--valid goes together with --train"),
         ("lm --from-run runs/lm --num-layers 2", "not --num-layers"),
         ("lm --from-run runs/lm --lowercase --preset bert_tiny", "not --lowercase, --preset"),
         ("lm --from-run runs/first", "runs/first is a run of text_classification.py"),
         ("lm --from-run nowhere", "not a run folder"),
-        ("--resume --name nowhere", "not a run folder"),
-        ("--settings train", "does not hold a JSON"),
-        ("classify --run nowhere", "not a run folder"),
+        ("classify --run no/such/folder", "Expected a folder, "),
         ("classify --run runs/lm", "runs/lm is a run of masked_lm.py"),
     ],
 )  # fmt: skip
@@ -368,8 +355,8 @@ def test_bad_input_is_one_sentence_and_writes_nothing(there, pretrained, argumen
 def test_a_tenth_is_held_out_without_its_copies(there, tmp_path):
     path = tmp_path / "all.csv"
     path.write_text("stars,text\n" + "".join(f"{i % 3},text {i % 40}\n" for i in range(120)))
-    settings = text_classification.parse_training(
-        ["--train", str(path), "--text-column", "text", "--label-column", "stars"]
+    settings = text_classification.Settings.parse(
+        ["--train", str(path), "--text-column", "text", "--label-column", "stars"], ""
     )
     *parts, classes = text_classification.read_text(settings)
     assert classes == ["0", "1", "2"]
@@ -381,23 +368,31 @@ def test_a_tenth_is_held_out_without_its_copies(there, tmp_path):
 def test_what_looks_like_a_header_is_told(there, tmp_path, capsys):
     path = tmp_path / "table"
     path.write_text("text\tlabel\n" + "".join(f"w{i}\t{i % 2}\n" for i in range(60)))
-    flags = ["--train", str(path)]
-    *_, classes = text_classification.read_text(text_classification.parse_training(flags))
-    said = capsys.readouterr().err
-    assert classes == ["0", "1", "label"] and said.count("\n") == 1
-    assert said.startswith(f"{path}, line 1: the label 'label' is no") and "--header" in said
-    flags.append("--header")
-    *_, classes = text_classification.read_text(text_classification.parse_training(flags))
-    assert classes == ["0", "1"] and not capsys.readouterr().err
+    flags = ["--train", str(path), "--vocabulary", "nowhere"]  # and so nothing is trained
+    said = user.message(text_classification, flags)
+    told = capsys.readouterr().err
+    assert "nowhere: no such file" in said and told.count("\n") == 1
+    assert f"{path}, line 1: the label 'label' is no" in told and "--header" in told
+    user.message(text_classification, [*flags, "--header"])
+    assert not capsys.readouterr().err
+    settings = text_classification.Settings.parse([*flags, "--header"], "")
+    *_, classes = text_classification.read_text(settings)
+    assert classes == ["0", "1"]
 
 
-def test_the_built_in_task_is_not_in_the_last_mark(there):
-    rows = text_classification.built_in_rows(600, seed=3)
-    assert rows == text_classification.built_in_rows(600, seed=3)
-    assert len({text for text, _ in rows}) == 600
-    tenses = [tense for _, tense in rows]
-    assert set(tenses) == {"past", "present", "future"}
-    for mark in ".?":
-        found = [tense for text, tense in rows if text.endswith(mark)]
-        most = max(found.count(tense) for tense in set(tenses))
-        assert len(found) > 100 and most < 0.5 * len(found)
+def test_without_text_there_is_the_built_in_task(monkeypatch):
+    built_in, own = (
+        text_classification.Settings.parse(words, "") for words in ([], ["--train", "a"])
+    )
+    assert (built_in.preset, built_in.max_length, built_in.epochs) == ("bert_tiny", 40, 6)
+    assert (own.preset, own.max_length, own.epochs) == (None, 128, 10)
+    *parts, classes = text_classification.read_text(built_in)
+    assert [len(texts) for texts, _ in parts] == [4000, 500, 500]
+    assert classes == ["future", "past", "present"]
+
+
+def test_tokens_that_are_classified():
+    def tokens(*flags):
+        return text_classification.Settings.parse(["--train", "a", *flags], "").tokens
+
+    assert (tokens(), tokens("--pooling", "first")) == ("mean", "first")

@@ -10,8 +10,10 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-import translation
 import user
+
+import keras_transformer as kt
+from keras_transformer.recipes import translation
 
 RECIPE = Path(translation.__file__)
 SMALL = (
@@ -57,7 +59,7 @@ def test_a_run_leaves_what_it_promises(there):
     assert len(list((run / "checkpoints").iterdir())) == 2
     settings = json.loads((run / "settings.json").read_text())
     assert settings["hidden_dim"] == 16 and settings["recipe"] == "translation"
-    config = translation.kt.TransformerConfig.from_json((run / "config.json").read_text())
+    config = kt.TransformerConfig.from_json((run / "config.json").read_text())
     assert config.hidden_dim == 16 and config.max_sequence_length == 20
     found = user.metrics("first")
     assert {
@@ -66,61 +68,6 @@ def test_a_run_leaves_what_it_promises(there):
     } <= set(found)  # fmt: skip
     assert found["parameters"] == keras.models.load_model(run / "model.keras").count_params()
     assert found["updates"] % 3 == 0 and found["updates"] > 3
-
-
-def test_tensorboard_has_curves_and_samples(there):
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    def tags(run):
-        return set(EventAccumulator(f"tensorboard_logs/first/{run}").Reload().Tags()["tensors"])
-
-    curves = {"loss", "masked_accuracy", "perplexity", "padding_fraction"}
-    assert curves | {"learning_rate", "target_tokens_per_second"} <= tags("train")
-    assert curves | {"bleu"} <= tags("validation")
-    assert tags("samples") == {"samples"}
-
-
-def test_settings_file_repeats_a_run_and_overwrite_replaces_one(there):
-    old = Path("runs/again/checkpoints/update-0000000099.npz")
-    old.parent.mkdir(parents=True)
-    old.touch()
-    Path("runs/again/settings.json").write_text("{}")
-    repeat = ["--settings", "runs/first/settings.json", "--name", "again"]
-    assert "--overwrite" in user.message(translation, repeat)
-    translation.main([*repeat, "--overwrite"])
-    assert not old.exists()
-    for key in ("bleu", "valid_loss", "updates"):
-        assert user.metrics("again")[key] == pytest.approx(user.metrics("first")[key], rel=1e-4)
-
-
-def test_interrupted_and_resumed_is_like_uninterrupted(there, monkeypatch, capsys):
-    class Interrupt(translation.kt.training.Throughput):
-        def on_train_batch_begin(self, batch, logs=None):
-            if int(self.model.optimizer.iterations) == 7:
-                raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(translation.kt.training, "Throughput", Interrupt)
-        with pytest.raises(SystemExit) as stop:
-            translation.main([*there[1], "--name", "cut"])
-    assert stop.value.code == 130
-    assert "--resume --name cut" in capsys.readouterr().out
-    assert not Path("runs/cut/metrics.json").exists()
-
-    said = user.message(
-        translation, ["--resume", "--name", "cut", "--dropout", "0.2", "--seed", "5"]
-    )
-    assert "dropout was 0.1 and is now 0.2" in said and "seed was 1 and is now 5" in said
-    translation.main(["--resume", "--name", "cut"])
-    for key in ("valid_loss", "updates"):
-        assert user.metrics("cut")[key] == pytest.approx(user.metrics("first")[key], rel=1e-4)
-
-
-def test_max_updates_ends_within_an_epoch_and_resume_goes_on(there):
-    translation.main([*there[1], "--name", "short", "--max-updates", "4"])
-    assert user.metrics("short")["updates"] == 4
-    translation.main(["--resume", "--name", "short", "--max-updates", "6"])
-    assert user.metrics("short")["updates"] == 6
 
 
 def run_translate(monkeypatch, text, *arguments):
@@ -141,7 +88,7 @@ def test_translate_keeps_lines_in_order(there, monkeypatch, capsys):
 
 
 def test_translate_reports_what_it_cannot_read(there, monkeypatch, capsys):
-    assert run_translate(monkeypatch, b"w1\n" + b"w1 " * 25 + b"\nw2\n", "--beam", "1") == 1
+    assert run_translate(monkeypatch, b"w1\n" + b"w1 " * 25 + b"\nw2\n", "--beams", "1") == 1
     out, err = capsys.readouterr()
     assert err.strip() == "line 2: 26 tokens, the model reads 20; not translated"
     assert out.count("\n") == 3 and out.split("\n")[1] == ""
@@ -169,25 +116,14 @@ def test_evaluate_scores_two_files(there, capsys):
         ("--source latin --target latin", "latin, line 2: not UTF-8"),
         ("--pairs train.source", "train.source, line 1"),
         ("--source train.source", "go together"),
-        ("--preset transformer_tinny", "transformer_tiny"),
-        ("--tokenizer witespace", "whitespace"),
         ("--vocabulary-size 1000", "at most 28"),
-        ("--num-heads 3", "num_heads"),
-        ("--resume --name nowhere", "not a run folder"),
-        ("--settings train.source", "does not hold a JSON dictionary"),
-        ("--name first", "--overwrite"),
         ("--max-length 1", "Expected pairs"),
-        ("--tokenize 13b", "Expected --tokenize to be one of 13a"),
-        ("--max-updates 0", "Expected --max-updates to be at least 1. Received: --max-updates=0"),
-        ("--epochs 0", "Expected --epochs to be at least 1"),
+        ("--tokenize 13b", "Expected tokenize to be one of 13a"),
         ("--average 0", "Expected --average to be at least 1"),
-        ("--beam 0", "Expected --beam to be at least 1"),
-        ("--peak-learning-rate nan", "Expected --peak-learning-rate to be above 0"),
-        ("--name ../out", "Expected --name to be of a folder inside runs. Received: --name=../out"),
-        ("--overwrite --name /tmp/out", "Expected --name to be of a folder inside runs"),
-        ("evaluate --run runs/first --source empty --target empty --tokenize 13b", "--tokenize to"),
-        ("translate --run runs/first --beam -1", "Expected --beam to be at least 1"),
-        ("translate --run nowhere", "not a run folder"),
+        ("--beams 0", "Expected --beams to be at least 1"),
+        ("evaluate --run runs/first --source empty --target empty --tokenize 13b", "tokenize to"),
+        ("translate --run runs/first --beams -1", "Expected --beams to be at least 1"),
+        ("translate --run nowhere", "nowhere: no such folder"),
         ("evaluate --run runs/first --source nowhere --target test.target", "nowhere"),
     ],
 )
@@ -204,7 +140,7 @@ def test_bad_input_is_one_sentence_and_writes_nothing(there, arguments, said):
     assert {path: path.stat().st_mtime_ns for path in Path().rglob("*")} == before
 
 
-def test_test_lines_that_are_too_long_are_counted(there, capsys):
+def test_test_lines_that_are_too_long_are_counted(there):
     assert user.metrics("first")["test_lines_too_long"] == 0
     source, target = (Path(f"test.{side}").read_text() for side in ("source", "target"))
     Path("longer.source").write_text("w1 " * 20 + "\n" + source + "w2 " * 30 + "\n")
@@ -212,34 +148,12 @@ def test_test_lines_that_are_too_long_are_counted(there, capsys):
     longer = "--test-source longer.source --test-target longer.target --name longer".split()
     translation.main([*there[1], *longer, "--max-updates", "1"])
     assert user.metrics("longer")["test_lines_too_long"] == 2
-    assert "test: 2 sentences are longer than --max-length 20" in capsys.readouterr().out
-
-
-def test_a_translation_that_does_not_end_gets_all_the_room_there_is(there, monkeypatch):
-    _, model, tokenizer = translation.recipe.load_run("runs/first", "translation")
-    rooms = []
-
-    def generator(self, room):
-        """Says `room` words, and ends only after 40."""
-        rooms.append(room)
-        row = np.where(np.arange(room) < 40, 7, tokenizer.end_id)
-        return lambda batch: np.tile(row, (len(batch), 1))
-
-    monkeypatch.setattr(translation.Translator, "generator", generator)
-    decoding = translation.parse_command(translation.translate, ["--run", "runs/first"])
-    whole = translation.Translator(model, tokenizer, 64, decoding)
-    assert [len(text.split()) for text in whole(["w1", "", "w1 w2"])] == [40, 0, 40]
-    assert rooms == [24, 64]
-    rough = translation.Translator(model, tokenizer, 64)
-    assert len(rough(["w1"])[0].split()) == 24
-    rough(["", "w1", "w1 w2"])
-    assert (rough.cut, whole.cut) == ([1, 2], [])
 
 
 def test_translations_stay_in_step_with_their_sources(there, monkeypatch, capsys):
     breaks = "a\nb\rc\x0bd\x0ce\x1cf\x1dg\x1eh\x85i\u2028j\u2029k"
     monkeypatch.setattr(
-        translation.Translator, "__call__", lambda self, lines: [breaks] * len(lines)
+        kt.tasks.Translator, "__call__", lambda self, lines, **options: [breaks] * len(lines)
     )
     assert run_translate(monkeypatch, b"w1\nw2\nw3\n") == 0
     assert capsys.readouterr().out.splitlines() == ["a b c d e f g h i j k"] * 3
@@ -249,7 +163,7 @@ def test_pairs_hold_out_whole_sources(there, tmp_path):
     rows = [(f"w{i % 40}", f"W{i % 40} x{i}") for i in range(120)]
     path = tmp_path / "pairs.tsv"
     path.write_text("".join(f"{s}\t{t}\n" for s, t in rows))
-    settings = translation.parse_training(["--pairs", str(path)])
+    settings = translation.Settings.parse(["--pairs", str(path)], "")
     train, valid, test = translation.read_text(settings)
     parts = [set(part[0]) for part in (train, valid, test)]
     assert len(valid[0]) == len(set(valid[0])) == 4 and len(test[0]) == 3

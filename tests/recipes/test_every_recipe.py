@@ -1,0 +1,200 @@
+"""What all recipes do alike, as their users meet it."""
+
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import user
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+import keras_transformer as kt
+from keras_transformer.recipes import causal_lm, masked_lm, text_classification, translation
+
+SIZE = "--num-layers 1 --num-heads 2 --hidden-dim 16 --intermediate-dim 32 --dropout 0.1"
+ROWS = "--batch-size 8 --epochs 3 --warmup-updates 5"
+# Of each page the flags of a small run, the task that opens it, and the curves of its own.
+RECIPES = {
+    translation: (
+        "--source train.a --target train.b --valid-source valid.a --valid-target valid.b "
+        "--test-source test.a --test-target test.b --tokenizer whitespace --batch-tokens 160 "
+        "--max-length 20 --epochs 3 --warmup-updates 10 --average 2 --beams 2",
+        kt.tasks.Translator,
+        {"bleu", "perplexity"},
+    ),
+    masked_lm: (
+        f"--text train.a --valid-text valid.a --tokenizer whitespace --row-length 20 {ROWS}",
+        kt.tasks.MaskFiller,
+        {"masked_accuracy", "perplexity"},
+    ),
+    causal_lm: (
+        f"--text train.a --valid-text valid.a --tokenizer character --row-length 24 {ROWS}",
+        kt.tasks.TextGenerator,
+        {"bits_per_character", "perplexity"},
+    ),
+    text_classification: (
+        f"--train train.tsv --valid valid.tsv --test test.tsv --tokenizer whitespace {ROWS} "
+        "--preset bert_tiny --max-length 12 --patience 9",
+        kt.tasks.TextClassifier,
+        {"accuracy", "macro_f1"},
+    ),
+}
+NAMES = [page.Settings.recipe for page in RECIPES]
+
+
+@pytest.fixture(scope="module", params=RECIPES, ids=NAMES)
+def trained(request, tmp_path_factory):
+    """A page, the flags of its finished run `runs/first`, and the folder."""
+    folder = tmp_path_factory.mktemp("recipe")
+    rng = np.random.default_rng(0)
+    for part, count in (("train", 120), ("valid", 20), ("test", 12)):
+        lines = [" ".join(rng.choice(list("abcdefgh"), rng.integers(1, 9))) for _ in range(count)]
+        tenses = ["long" if len(line) > 8 else "short" for line in lines]
+        rows = [f"{line}\t{label}" for line, label in zip(lines, tenses, strict=True)]
+        for name, text in (("a", lines), ("b", map(str.upper, lines)), ("tsv", rows)):
+            (folder / f"{part}.{name}").write_text("".join(f"{line}\n" for line in text))
+    page = request.param
+    flags = [*RECIPES[page][0].split(), *SIZE.split()]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        page.main([*flags, "--name", "first"])
+    return page, flags, folder
+
+
+@pytest.fixture
+def there(trained, monkeypatch):
+    page, flags, folder = trained
+    monkeypatch.chdir(folder)
+    return page, flags
+
+
+def same_figures(one, two):
+    one, two = user.metrics(one), user.metrics(two)
+    assert one["updates"] == two["updates"]
+    figures = [name for name in one if "loss" in name or "accuracy" in name or "mse" in name]
+    for name in figures:
+        assert one[name] == pytest.approx(two[name], rel=1e-4), name
+    assert figures
+
+
+def test_a_run_leaves_what_it_promises(there):
+    page, _ = there
+    run = kt.training.Run.open("runs/first", page.Settings.recipe)
+    assert run.settings["hidden_dim"] == run.config.hidden_dim == 16
+    found = user.metrics("first")
+    assert found["parameters"] == keras.models.load_model(run.model_file).count_params()
+    assert found["updates"] % 3 == 0 and found["train_seconds"] > 0
+    assert 0 <= found["padding_fraction"] < 1
+    assert any(name.endswith("tokens_per_second") for name in found)
+    assert run.checkpoints()
+    task = RECIPES[page][1].load("runs/first")
+    mask = " [MASK]" * (page is masked_lm)
+    assert len(task([f"a b{mask}", f"c{mask}"])) == 2
+    assert kt.tasks.info("runs/first")["scores"]["updates"] == found["updates"]
+
+
+def test_tensorboard_has_curves_of_training_and_validation(there):
+    own = RECIPES[there[0]][2]
+    found = {
+        run: set(EventAccumulator(f"tensorboard_logs/first/{run}").Reload().Tags()["tensors"])
+        for run in ("train", "validation", "samples")
+    }
+    assert {"loss", "learning_rate", "padding_fraction"} <= found["train"]
+    assert own | {"loss"} <= found["validation"] and found["samples"]
+
+
+def test_its_settings_repeat_it_and_overwrite_replaces_it(there):
+    page, _ = there
+    old = Path("runs/again/checkpoints/update-0000000099.npz")
+    old.parent.mkdir(parents=True)
+    old.touch()
+    Path("runs/again/settings.json").write_text("{}")
+    repeat = ["--settings", "runs/first/settings.json", "--name", "again"]
+    assert "--overwrite" in user.message(page, repeat) and old.exists()
+    page.main([*repeat, "--overwrite"])
+    assert not old.exists()
+    same_figures("again", "first")
+
+
+def test_interrupted_and_resumed_is_like_uninterrupted(there, monkeypatch, capsys):
+    page, flags = there
+
+    class Interrupt(kt.training.Throughput):
+        def on_train_batch_begin(self, batch, logs=None):
+            if int(self.model.optimizer.iterations) == 7:
+                raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(kt.training, "Throughput", Interrupt)
+        with pytest.raises(SystemExit) as stop:
+            page.main([*flags, "--name", "cut"])
+    assert stop.value.code == 130
+    said = capsys.readouterr().err
+    assert "saved after 7 updates" in said and "--resume --name cut" in said
+    assert not Path("runs/cut/metrics.json").exists()
+    said = user.message(page, "--resume --name cut --dropout 0.2 --seed 5".split())
+    assert "dropout was 0.1 and is now 0.2" in said and "seed was 1 and is now 5" in said
+    page.main(["--resume", "--name", "cut"])
+    same_figures("cut", "first")
+
+
+def test_max_updates_ends_within_an_epoch_and_resume_goes_on(there):
+    page, flags = there
+    page.main([*flags, "--name", "short", "--max-updates", "4"])
+    assert user.metrics("short")["updates"] == 4
+    page.main(["--resume", "--name", "short", "--max-updates", "6"])
+    assert user.metrics("short")["updates"] == 6
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("--preset transformer_tinny", "transformer_tiny"),
+        ("--tokenizer sentencepeace", "sentencepiece"),
+        ("--num-heads 3", "num_heads"),
+        ("--name first", "--overwrite"),
+        ("--name first/inside", "runs/first is a run: no other one can be inside it"),
+        ("--name ../out", "Expected --name to be of a folder inside runs. Received: --name=../out"),
+        ("--overwrite --name /tmp/out", "Expected --name to be of a folder inside runs"),
+        ("--resume --name nowhere", "not a run folder"),
+        ("--resume", "--resume needs the --name"),
+        ("--settings train.a", "does not hold a JSON dictionary"),
+        ("--epochs 0", "Expected --epochs to be at least 1"),
+        ("--max-updates 0", "Expected --max-updates to be at least 1. Received: --max-updates=0"),
+        ("--peak-learning-rate nan", "Expected --peak-learning-rate to be above 0"),
+        ("--peak-learning-rte 1", "did you mean --peak-learning-rate?"),
+        ("--epochs three", "--epochs"),
+        ("--lora 2", "--lora goes together with a pretrained model"),
+        ("train", "Expected"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_writes_nothing(there, arguments, said):
+    page, flags = there
+    before = {path: path.stat().st_mtime_ns for path in Path().rglob("*")}
+    arguments = arguments.split()
+    if arguments[0] not in ("--resume", "--settings", "train"):
+        arguments = [*flags, *arguments]
+    assert said in user.message(page, arguments)
+    assert {path: path.stat().st_mtime_ns for path in Path().rglob("*")} == before
+
+
+def test_commands_refuse_what_is_no_finished_run(there, tmp_path):
+    page, _ = there
+    Path("runs/unfinished/checkpoints").mkdir(parents=True, exist_ok=True)
+    stored = {"recipe": page.Settings.recipe}
+    Path("runs/unfinished/settings.json").write_text(json.dumps(stored))
+    Path("runs/foreign").mkdir(exist_ok=True)
+    Path("runs/foreign/settings.json").write_text('{"recipe": "other"}')
+    word = page.COMMANDS[0].__name__
+    for name, said in (
+        ("unfinished", "has no model.keras: its training is not over"),
+        ("foreign", f"is a run of other.py, not {page.Settings.recipe}.py"),
+    ):
+        assert said in user.message(page, [word, "--run", f"runs/{name}"])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_page_is_one_page(name):
+    page = Path(__file__).parents[2] / "recipes" / f"{name}.py"
+    assert len(page.read_text().splitlines()) <= 200
