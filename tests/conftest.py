@@ -3,6 +3,7 @@
 import gc
 import os
 import sys
+import types
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -16,7 +17,13 @@ sys.path[:0] = [str(ROOT), str(ROOT / "recipes")]
 import keras  # noqa: E402
 import pytest  # noqa: E402
 
+import keras_transformer  # noqa: E402
 from keras_transformer.generation import compiling  # noqa: E402
+
+# What an installation makes of the folder.
+recipes = keras_transformer.recipes = types.ModuleType("keras_transformer.recipes")
+recipes.__path__ = [str(ROOT / "recipes")]
+sys.modules[recipes.__name__] = recipes
 
 
 @pytest.fixture(autouse=True)

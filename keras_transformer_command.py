@@ -1,0 +1,242 @@
+"""The command `keras-transformer`: the recipes by their names, and what goes with them.
+
+Help and pages come at once: nothing is imported here but the standard library, and what a command
+needs of other packages when it runs.
+"""
+
+import ast
+import contextlib
+import difflib
+import importlib.metadata
+import inspect
+import os
+import signal
+import sys
+import typing
+from json import dumps
+from pathlib import Path
+
+HERE = Path(__file__).parent
+INSTALLED = HERE / "keras_transformer" / "recipes"
+FOLDER = INSTALLED if INSTALLED.is_dir() else HERE / "recipes"  # as in the repository
+NO_RECIPES = ("common", "command_line")  # nor what is built in
+SHELLS = ["bash", "zsh", "fish"]
+
+HELP = """\
+usage: keras-transformer RECIPE [flags]            train; RECIPE --help lists the flags
+       keras-transformer RECIPE COMMAND [flags]    work with a finished run
+       keras-transformer COMMAND ...
+
+recipes:
+{recipes}
+
+commands:
+{commands}
+
+keras-transformer --version prints the version, and COMMAND --help says more.
+"""
+
+
+# ------------------------------------------------------------------------------------------------
+# Recipes
+# ------------------------------------------------------------------------------------------------
+
+
+def find_recipes():
+    """`{name: first line of its docstring}`; no page is imported."""
+    found = {}
+    for path in sorted(FOLDER.glob("*.py")):
+        if path.stem in NO_RECIPES or path.stem.startswith(("built_in_", "__")):
+            continue
+        page = ast.parse(path.read_bytes())
+        if {"Settings", "main"} & {getattr(node, "name", None) for node in page.body}:
+            found[path.stem.replace("_", "-")] = ast.get_docstring(page).partition("\n")[0]
+    return found
+
+
+def import_recipe(name):
+    return importlib.import_module(f"keras_transformer.recipes.{name.replace('-', '_')}")
+
+
+def run_recipe(name, arguments):
+    sys.argv[0] = f"keras-transformer {name}"  # which the page calls itself
+    import_recipe(name).main(arguments)
+
+
+def check_known(what, word, known):
+    """Refuses a word that is none of those known, with the one that may have been meant."""
+    if word not in known:
+        closest = difflib.get_close_matches(word, known, n=1)
+        hint = f" (did you mean {closest[0]}?)" if closest else ""
+        raise ValueError(f"Expected {what} among {', '.join(known)}. Received: {word}{hint}")
+
+
+# ------------------------------------------------------------------------------------------------
+# Commands: functions whose parameters are the words and flags of the command line
+# ------------------------------------------------------------------------------------------------
+
+
+def recipes():
+    """List the recipes."""
+    print(in_columns(find_recipes()))
+
+
+def copy(recipe: str, file: str):
+    """Copy a recipe's page, to change it.
+
+    Args:
+        recipe: Its name.
+        file: Where to, such as mine.py; `python mine.py` then runs it.
+    """
+    recipe = recipe.replace("_", "-")
+    check_known("a recipe", recipe, find_recipes())
+    page = FOLDER / f"{recipe.replace('-', '_')}.py"
+    try:
+        with open(file, "xb") as target:
+            target.write(page.read_bytes())
+    except OSError as error:
+        raise ValueError(
+            f"Expected a new file, in a folder. Received: {file} ({error.strerror})"
+        ) from None
+    print(f"The recipe {recipe} is in {file}: python {file}")
+
+
+def info(path: str, revision: str | None = None, json: bool = False):
+    """Show what a run, a published folder or a model of the Hugging Face hub is.
+
+    Args:
+        path: A run's folder, a published folder or a hub id.
+        revision: Branch, tag or commit of a hub id.
+        json: As JSON.
+    """
+    from rich.console import Console
+
+    from keras_transformer import tasks
+
+    found = tasks.info(path, revision)
+    if json:
+        print(dumps(found, indent=2, ensure_ascii=False))
+    else:
+        Console().print(info_table(found))
+
+
+def completion(shell: str):
+    """Print a script that completes recipes, commands and flags.
+
+    Args:
+        shell: bash, zsh or fish.
+    """
+    check_known("a shell", shell, SHELLS)
+    from keras_transformer.completion import completion_script
+
+    print(completion_script(shell, completions()), end="")
+
+
+COMMANDS = {command.__name__: command for command in (recipes, copy, info, completion)}
+
+
+def in_columns(lines):
+    """`{word: what it is}` as text, a line a word."""
+    width = max(map(len, lines))
+    return "\n".join(f"  {word:{width}}  {line}" for word, line in lines.items())
+
+
+def info_table(found):
+    """The dictionary of `tasks.info` as a table; what is absent or off is left out."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(show_header=False, box=None)
+    for name, value in found.items():
+        parts = value if isinstance(value, dict) else {"": value}
+        for part, shown in parts.items():
+            if shown is not None and (part == "" or shown is not False):
+                shown = f"{shown:,}" if type(shown) is int else str(shown)
+                table.add_row(Text(name, "bold"), Text(part), Text(shown, overflow="fold"))
+                name = ""
+    return table
+
+
+# ------------------------------------------------------------------------------------------------
+# Completion: what may come after which words
+# ------------------------------------------------------------------------------------------------
+
+
+def completions():
+    """`{words so far: words that may come}`; where there is none, names of files may."""
+    names = list(find_recipes())
+    found = {
+        "": [*COMMANDS, *names, "--help", "--version"],
+        "copy": names,
+        **{f"copy {name}": [] for name in names},
+        "info": flags(info)[1:],
+        "completion": SHELLS,
+    }
+    for name in names:
+        page = import_recipe(name)
+        # A command is a function of one parameter, a dataclass like the settings.
+        commands = {f.__name__: typing.get_type_hints(f).values() for f in page.COMMANDS}
+        found[name] = [*commands, *flags(page.Settings)]
+        found |= {f"{name} {word}": flags(options) for word, (options,) in commands.items()}
+    return found
+
+
+def flags(made_of):
+    """The flags that are made of a dataclass' fields, or of a function's parameters."""
+    return [f"--{name.replace('_', '-')}" for name in inspect.signature(made_of).parameters]
+
+
+# ------------------------------------------------------------------------------------------------
+# Main
+# ------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def clear_errors():
+    """Turns mistakes into one sentence and status 1, Ctrl-C into 130; a closed pipe is quiet."""
+    try:
+        try:
+            yield
+        finally:
+            sys.stdout.flush()  # here, and not when Python ends, where nothing can be caught
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except (ValueError, OSError, importlib.metadata.PackageNotFoundError) as error:
+        sys.exit(f"keras-transformer: {error}")
+
+
+def main(arguments=None):
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's notes on the machine
+    with clear_errors():
+        word, *rest = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
+        known = find_recipes()
+        name = word.replace("_", "-")
+        if word in ("-h", "--help"):
+            summaries = {c: inspect.getdoc(f).partition("\n")[0] for c, f in COMMANDS.items()}
+            print(HELP.format(recipes=in_columns(known), commands=in_columns(summaries)), end="")
+        elif word == "--version":
+            print(importlib.metadata.version("keras-transformer-zoo"))
+        elif word in COMMANDS:
+            run_command(word, rest)
+        else:
+            check_known("a recipe or a command", name, [*known, *COMMANDS])
+            run_recipe(name, rest)
+
+
+def run_command(word, arguments):
+    import tyro
+    from tyro.conf import FlagCreatePairsOff, PositionalMetavarFromFieldName, PositionalRequiredArgs
+
+    tyro.cli(
+        COMMANDS[word],
+        prog=f"keras-transformer {word}",
+        args=arguments,
+        config=(PositionalRequiredArgs, PositionalMetavarFromFieldName, FlagCreatePairsOff),
+    )
+
+
+if __name__ == "__main__":
+    main()
