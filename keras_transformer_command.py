@@ -7,8 +7,11 @@ needs of other packages when it runs.
 import ast
 import contextlib
 import difflib
+import functools
 import importlib.metadata
 import inspect
+import io
+import itertools
 import os
 import signal
 import sys
@@ -230,12 +233,24 @@ def run_command(word, arguments):
     import tyro
     from tyro.conf import FlagCreatePairsOff, PositionalMetavarFromFieldName, PositionalRequiredArgs
 
-    tyro.cli(
-        COMMANDS[word],
-        prog=f"keras-transformer {word}",
-        args=arguments,
-        config=(PositionalRequiredArgs, PositionalMetavarFromFieldName, FlagCreatePairsOff),
-    )
+    command, said = COMMANDS[word], io.StringIO()
+    # Read before it runs: what it says is not tyro's.
+    read = functools.wraps(command)(lambda *words, **flags: (words, flags))
+    try:
+        with contextlib.redirect_stderr(said):
+            words, flags = tyro.cli(
+                read,
+                prog=f"keras-transformer {word}",
+                args=arguments,
+                config=(PositionalRequiredArgs, PositionalMetavarFromFieldName, FlagCreatePairsOff),
+            )
+    except SystemExit as stop:
+        if stop.code:  # tyro's box, of which the first part says what is wrong
+            rows = (row.strip("│ ") for row in said.getvalue().splitlines() if row.startswith("│"))
+            wrong = " ".join(itertools.takewhile(lambda row: not row.startswith("──"), rows))
+            raise ValueError(f"{wrong} (keras-transformer {word} --help)") from None
+        raise
+    command(*words, **flags)
 
 
 if __name__ == "__main__":

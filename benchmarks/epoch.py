@@ -21,21 +21,22 @@ def measure(peer, name, precision, folder):
             raise SystemExit(f"skipped: no {file}; --data names the folder of Multi30k")
     policy = work.training_policy(precision)
     keras = work.use_keras(peer, policy)
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "recipes"))
-    import translation
-
     import keras_transformer as kt
+    from keras_transformer.recipes import common, translation
 
-    settings = translation.parse_training(
+    flags = (
         f"--source {files['en']} --target {files['de']} --tokenizer whitespace "
-        f"--preset transformer_tiny --dropout 0.3 --precision {policy}".split()
+        f"--preset transformer_tiny --dropout 0.3 --precision {policy}"
     )
+    settings = translation.Settings.parse(flags.split(), "")
     keras.utils.set_random_seed(settings.seed)
     start = time.perf_counter()
     text = kt.text.read_parallel(settings.source, settings.target)
-    tokenizer = translation.make_tokenizer(settings, text)
+    tokenizer = common.make_tokenizer(settings, text[0] + text[1])
     batches = translation.make_batches(settings, tokenizer, text)
-    model = translation.make_model(settings, translation.make_config(settings, tokenizer))
+    length = settings.max_length
+    config = common.make_config(settings, tokenizer, max_sequence_length=length)
+    model = translation.make_model(settings, config)
     model.fit(batches.dataset(), steps_per_epoch=batches.num_batches, verbose=0)
     seconds = time.perf_counter() - start
     return {

@@ -67,11 +67,8 @@ class Settings:
     def parse(cls, arguments, about):
         """Defaults, then the corpus' or a stored run's settings, then those of a command line."""
         given = read_flags(cls, arguments, about)
-        begun = {
-            "resume": False,
-            "overwrite": False,
-            "settings": None,
-        }  # no part of what is repeated
+        # How a run was begun is no part of what is repeated.
+        begun = {"resume": False, "overwrite": False, "settings": None}
         if given.resume:
             if not given.name:
                 raise ValueError("--resume needs the --name of the run to go on with.")

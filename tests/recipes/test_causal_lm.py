@@ -284,6 +284,7 @@ def test_interrupted_in_the_middle_of_an_accumulation(there, no_samples):
     assert_same_run("between", "pairs")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", KINDS)
 def test_other_forms_run(there, capsys, name):
     train_kind(name)

@@ -104,6 +104,7 @@ def test_tensorboard_has_curves_of_training_and_validation(there):
     assert own | {"loss"} <= found["validation"] and found["samples"]
 
 
+@pytest.mark.slow
 def test_its_settings_repeat_it_and_overwrite_replaces_it(there):
     page, _ = there
     old = Path("runs/again/checkpoints/update-0000000099.npz")
@@ -137,14 +138,6 @@ def test_interrupted_and_resumed_is_like_uninterrupted(there, monkeypatch, capsy
     assert "dropout was 0.1 and is now 0.2" in said and "seed was 1 and is now 5" in said
     page.main(["--resume", "--name", "cut"])
     same_figures("cut", "first")
-
-
-def test_max_updates_ends_within_an_epoch_and_resume_goes_on(there):
-    page, flags = there
-    page.main([*flags, "--name", "short", "--max-updates", "4"])
-    assert user.metrics("short")["updates"] == 4
-    page.main(["--resume", "--name", "short", "--max-updates", "6"])
-    assert user.metrics("short")["updates"] == 6
 
 
 @pytest.mark.parametrize(

@@ -336,6 +336,7 @@ def back(printed, folder):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:__array__")  # of NumPy, for TensorFlow
 @pytest.mark.parametrize(
     ("recipe", "name", "flags", "command"),

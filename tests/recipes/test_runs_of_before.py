@@ -56,6 +56,7 @@ def test_their_settings_repeat_them(name):
             assert value == (tuple(stored[field]) if isinstance(value, tuple) else stored[field])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PAGES)
 def test_they_go_on(name):
     updates = kt.training.Run.open(f"runs/{name}").metrics["updates"]

@@ -151,6 +151,7 @@ def test_the_figures_of_numbers_are_those_of_the_best_epoch(there, numbers):
     assert user.metrics("numbers")["valid_mse"] == pytest.approx(min(curve("mse")), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_numbers_interrupted_and_resumed_are_like_uninterrupted(there, numbers, capsys):
     with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit):
         patch.setattr(kt.training, "Throughput", interrupted_at(57))

@@ -123,6 +123,7 @@ def test_folders(cls, place, folders):
     task.model.summary(print_fn=lambda *_, **__: None)
 
 
+@pytest.mark.slow
 @each_task
 @pytest.mark.parametrize("place", [0, 1], ids=["run", "published"])
 def test_precision_and_int8(cls, place, folders):
