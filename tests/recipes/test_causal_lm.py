@@ -272,6 +272,7 @@ def no_samples(monkeypatch):
     monkeypatch.setattr(kt.monitoring, "SampleTexts", none)
 
 
+@pytest.mark.slow
 def test_interrupted_in_the_middle_of_an_accumulation(there, no_samples):
     arguments = "--text short.txt --vocabulary-size 270 --accumulate 2".split() + SMALL
     causal_lm.main([*arguments, "--name", "pairs"])

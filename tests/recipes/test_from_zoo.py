@@ -382,6 +382,7 @@ def settings_of(folder):
     return json.loads((Path(folder) / "config.json").read_text())
 
 
+@pytest.mark.slow
 def test_a_head_of_one_number_is_taken_over_and_goes_back(capsys):
     model = kt.models.sequence_classifier(kt.zoo.load_config("bert", pooler=True), num_classes=1)
     model.name = "bert"
@@ -408,6 +409,7 @@ def test_a_head_of_one_number_is_taken_over_and_goes_back(capsys):
 LORA = "--from-zoo llama --documents --lora 2 --peak-learning-rate 0.03 --epochs 2"
 
 
+@pytest.mark.slow
 def test_lora_learns_little_and_is_saved_as_a_plain_model(no_samples, capsys):
     train(causal_lm, "lora", LORA)
     printed = capsys.readouterr().out

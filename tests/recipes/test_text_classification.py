@@ -199,6 +199,7 @@ def interrupted_at(update):
     return Interrupt
 
 
+@pytest.mark.slow
 def test_interrupted_and_resumed_is_like_uninterrupted(there):
     with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit):
         patch.setattr(kt.training, "Throughput", interrupted_at(27))
@@ -212,6 +213,7 @@ def test_interrupted_and_resumed_is_like_uninterrupted(there):
         np.testing.assert_allclose(cut[key], first[key], rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_resume_keeps_the_best_model_and_patience_ends_training(there):
     shutil.copytree("runs/first", "runs/more")
     best = Path("runs/more/model.keras").read_bytes()  # right on every validation text

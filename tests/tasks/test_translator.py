@@ -26,6 +26,7 @@ def by_hand(translate, line, beam, n=1):
     return [*zip(translate.tokenizer.decode(sequences[0]), scores[0].tolist(), strict=True)][:n]
 
 
+@pytest.mark.slow
 def test_the_best_of_a_beam_search(translate):
     beam = BeamSearch(3, 1.0, penalty="power")
     assert translate(LINES) == [by_hand(translate, line, beam)[0][0] for line in LINES]
