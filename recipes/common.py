@@ -337,16 +337,16 @@ def finish(settings, run, model, batches, history, position, metrics, classes=No
     that a published folder gets.
     """
     before = run.metrics
-    speeds = ("tokens_per_second", "model_flops_utilization")
+    digits = {"tokens_per_second": 1, "target_tokens_per_second": 1, "model_flops_utilization": 4}
     metrics = {
         **metrics,
         "parameters": model.count_params(),
         "updates": position.updates,
         "train_seconds": round(position.seconds, 1),
         **{
-            name: round(float(np.mean(values)), 4)
-            for name, values in history.items()
-            if name.endswith(speeds)
+            name: round(float(np.mean(history[name])), places)
+            for name, places in digits.items()
+            if name in history
         },
         "padding_fraction": round(batches.padding_fraction, 4),
     }
