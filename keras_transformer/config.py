@@ -4,7 +4,7 @@ import dataclasses
 import difflib
 import json
 
-from keras_transformer.layers.arguments import require
+from keras_transformer.checks import require
 from keras_transformer.layers.projection import has_bias
 from keras_transformer.layers.rotary_scaling import frequencies
 

@@ -6,6 +6,7 @@ from keras import ops
 from keras.src.backend import get_keras_mask, set_keras_mask
 
 from keras_transformer.backend.graph import Graph
+from keras_transformer.checks import require
 from keras_transformer.layers import (
     CausalMask,
     EncoderBlock,
@@ -13,7 +14,6 @@ from keras_transformer.layers import (
     MultiHeadSelfAttention,
     PositionalEmbedding,
 )
-from keras_transformer.layers.arguments import require
 from keras_transformer.models.inspection import config_of
 from keras_transformer.scopes import CacheScope
 

@@ -4,9 +4,9 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_transformer.checks import require
 from keras_transformer.generation.part import Part
 from keras_transformer.generation.rules import NEVER, Past, is_end, occur  # noqa: F401  examples
-from keras_transformer.layers.arguments import require
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")

@@ -3,6 +3,7 @@
 import numpy as np
 from keras import ops
 
+from keras_transformer.checks import require
 from keras_transformer.data import round_rows, round_up
 from keras_transformer.generation.anatomy import Anatomy, known_config
 from keras_transformer.generation.compiling import compile_for, compiles
@@ -12,7 +13,6 @@ from keras_transformer.generation.rows import append_rows, check_rows, pad_rows
 from keras_transformer.generation.rules import is_end
 from keras_transformer.generation.samplers import Sampler
 from keras_transformer.generation.text_stream import TextStream
-from keras_transformer.layers.arguments import require
 
 TOKENS_AT_ONCE = 16  # between two looks of a stream at its tokens: for one, XLA copies all weights
 

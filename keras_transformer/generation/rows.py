@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_transformer.layers.arguments import require
+from keras_transformer.checks import require
 
 
 def pad_rows(rows, pad_id):

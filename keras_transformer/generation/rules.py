@@ -14,8 +14,8 @@ import keras
 import numpy as np  # noqa: F401  for the examples
 from keras import ops
 
+from keras_transformer.checks import require
 from keras_transformer.generation.part import Part
-from keras_transformer.layers.arguments import require
 
 NEVER = -1e9  # the logit of what must not be said
 

@@ -4,7 +4,8 @@ import keras
 from keras import ops
 from keras.src.backend import get_keras_mask, nn, set_keras_mask  # ops.softmax warns where S is 1
 
-from keras_transformer.layers.arguments import check_shape, require, serialize_arguments
+from keras_transformer.checks import check_shape, require
+from keras_transformer.layers.arguments import serialize_arguments
 from keras_transformer.layers.arithmetic import times_transposed
 from keras_transformer.layers.dropout import Dropout
 from keras_transformer.layers.projection import Compound, projection

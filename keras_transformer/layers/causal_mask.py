@@ -3,7 +3,8 @@
 import keras
 from keras import ops
 
-from keras_transformer.layers.arguments import check_shape, require, serialize_arguments
+from keras_transformer.checks import check_shape, require
+from keras_transformer.layers.arguments import serialize_arguments
 from keras_transformer.layers.recomputable import Recomputable
 from keras_transformer.scopes import mask_with_past, places
 

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 from keras.src.backend import get_keras_mask
 
-from keras_transformer.layers.arguments import check_shape, require
+from keras_transformer.checks import check_shape, require
 from keras_transformer.layers.attention import MultiHeadCrossAttention
 from keras_transformer.layers.causal_mask import CausalMask
 from keras_transformer.layers.transformer_block import TransformerBlock

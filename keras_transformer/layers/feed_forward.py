@@ -4,7 +4,8 @@ import math
 
 import keras
 
-from keras_transformer.layers.arguments import require, serialize_arguments
+from keras_transformer.checks import require
+from keras_transformer.layers.arguments import serialize_arguments
 from keras_transformer.layers.dropout import Dropout
 from keras_transformer.layers.projection import Compound, projection
 

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_transformer.layers.arguments import require
+from keras_transformer.checks import require
 from keras_transformer.layers.recomputable import Recomputable
 from keras_transformer.scopes import CacheScope, query_positions
 

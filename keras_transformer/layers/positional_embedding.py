@@ -3,7 +3,8 @@
 import keras
 from keras import ops
 
-from keras_transformer.layers.arguments import require, serialize_arguments
+from keras_transformer.checks import require
+from keras_transformer.layers.arguments import serialize_arguments
 from keras_transformer.layers.arithmetic import times_transposed
 from keras_transformer.layers.dropout import Dropout
 from keras_transformer.layers.learned_positions import LearnedPositions

@@ -3,7 +3,8 @@
 import keras
 from keras import ops
 
-from keras_transformer.layers.arguments import require, serialize_arguments
+from keras_transformer.checks import require
+from keras_transformer.layers.arguments import serialize_arguments
 from keras_transformer.layers.recomputable import Recomputable
 from keras_transformer.layers.rotary_scaling import frequencies
 from keras_transformer.scopes import query_positions

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from keras_transformer.layers.arguments import require
+from keras_transformer.checks import require
 
 
 def frequencies(base, head_dim, scaling=None):

@@ -2,7 +2,8 @@
 
 import keras
 
-from keras_transformer.layers.arguments import require, serialize_arguments
+from keras_transformer.checks import require
+from keras_transformer.layers.arguments import serialize_arguments
 from keras_transformer.layers.attention import MultiHeadSelfAttention, take_positions, whole_mask
 from keras_transformer.layers.dropout import Dropout
 from keras_transformer.layers.feed_forward import FeedForward, activation_function

@@ -4,10 +4,10 @@ import keras
 
 from keras_transformer.layers import DecoderBlock, EncoderBlock
 from keras_transformer.models import parts
-from keras_transformer.models.model import TransformerModel
+from keras_transformer.models.model import TransformerModel, of_dtype
 
 
-def encoder_decoder(config):
+def encoder_decoder(config, dtype=None):
     """A sequence-to-sequence model: `source_ids (B, S), target_ids (B, T) -> logits (B, T, V)`.
 
     One token table serves the source, the target and, if tied, the logits. `target_ids` begins
@@ -16,6 +16,7 @@ def encoder_decoder(config):
 
     Args:
         config: `TransformerConfig`.
+        dtype: Keras' dtype policy, such as `"mixed_bfloat16"`. None means the global one.
 
     Returns:
         A Functional `keras.Model` with inputs `source_ids` and `target_ids` and output `logits`.
@@ -32,17 +33,18 @@ def encoder_decoder(config):
     >>> kt.models.encoder_decoder(config).output_shape
     (None, None, 9)
     """
-    source_ids = parts.token_ids_input("source_ids")  # (B, S)
-    target_ids = parts.token_ids_input("target_ids")  # (B, T)
-    source_mask = parts.not_padding(source_ids, config.pad_id)  # (B, S)
-    embedding = parts.token_embedding(config, dropout=0.0, kinds=("sinusoidal",))
-    x = parts.embed(config, embedding, source_ids, "encoder")  # (B, S, D)
-    memory = encode(config, x, source_mask)  # (B, S, D)
-    # Padding of the target comes last, where no token sees it: it needs no mask.
-    x = parts.embed(config, embedding, target_ids, "decoder")  # (B, T, D)
-    x = decode(config, x, memory, source_mask)  # (B, T, D)
-    logits = parts.logits(config, x, embedding, config.logits_bias)  # (B, T, V)
-    return TransformerModel([source_ids, target_ids], logits, name="encoder_decoder")
+    with of_dtype(dtype):
+        source_ids = parts.token_ids_input("source_ids")  # (B, S)
+        target_ids = parts.token_ids_input("target_ids")  # (B, T)
+        source_mask = parts.not_padding(source_ids, config.pad_id)  # (B, S)
+        embedding = parts.token_embedding(config, dropout=0.0, kinds=("sinusoidal",))
+        x = parts.embed(config, embedding, source_ids, "encoder")  # (B, S, D)
+        memory = encode(config, x, source_mask)  # (B, S, D)
+        # Padding of the target comes last, where no token sees it: it needs no mask.
+        x = parts.embed(config, embedding, target_ids, "decoder")  # (B, T, D)
+        x = decode(config, x, memory, source_mask)  # (B, T, D)
+        logits = parts.logits(config, x, embedding, config.logits_bias)  # (B, T, V)
+        return TransformerModel([source_ids, target_ids], logits, name="encoder_decoder")
 
 
 def encode(config, x, mask):

@@ -3,21 +3,22 @@
 import keras
 from keras import ops
 
+from keras_transformer.checks import require
 from keras_transformer.layers import EncoderBlock, MaskedLMHead
-from keras_transformer.layers.arguments import require
 from keras_transformer.layers.dropout import Dropout
 from keras_transformer.models import parts
-from keras_transformer.models.model import TransformerModel
+from keras_transformer.models.model import TransformerModel, of_dtype
 
 POOLINGS = ("first", "mean")
 
 
-def encoder_only(config):
+def encoder_only(config, dtype=None):
     """An encoder: `token_ids (B, T) -> sequence_output (B, T, D)`.
 
     Args:
         config: `TransformerConfig`. With `num_segments` there is a second input `segment_ids
             (B, T)`, with `pooler` a second output `pooled_output (B, D)`.
+        dtype: Keras' dtype policy, such as `"mixed_bfloat16"`. None means the global one.
 
     Returns:
         A Functional `keras.Model`.
@@ -33,13 +34,14 @@ def encoder_only(config):
     >>> kt.models.encoder_only(config).output_shape
     (None, None, 8)
     """
-    inputs = encoder_inputs(config)
-    x, _ = encode(config, inputs)  # (B, T, D)
-    outputs = [x, pool(config, x[:, 0])] if config.pooler else x
-    return TransformerModel(list(inputs.values()), outputs, name="encoder_only")
+    with of_dtype(dtype):
+        inputs = encoder_inputs(config)
+        x, _ = encode(config, inputs)  # (B, T, D)
+        outputs = [x, pool(config, x[:, 0])] if config.pooler else x
+        return TransformerModel(list(inputs.values()), outputs, name="encoder_only")
 
 
-def masked_language_model(config, next_sentence=False):
+def masked_language_model(config, next_sentence=False, dtype=None):
     """An encoder that guesses masked tokens: `token_ids (B, T), masked_positions (B, P) -> logits`.
 
     Logits `(B, P, V)` are computed at the masked positions alone, by BERT's head: a linear map,
@@ -50,6 +52,7 @@ def masked_language_model(config, next_sentence=False):
         next_sentence: bool, whether there is a second output, `next_sentence (B, 2)`: logits, from
             the pooled first token, of whether the second segment follows the first (class 0, as in
             BERT's published heads) or is a random one (class 1).
+        dtype: Keras' dtype policy, such as `"mixed_bfloat16"`. None means the global one.
 
     Returns:
         A Functional `keras.Model`.
@@ -74,29 +77,30 @@ def masked_language_model(config, next_sentence=False):
         pooler=config.pooler,
         num_segments=config.num_segments,
     )
-    inputs = encoder_inputs(config)
-    masked_positions = parts.token_ids_input("masked_positions")  # (B, P)
-    positions = masked_positions
-    if next_sentence:
-        positions = ops.concatenate([first_position(inputs), positions], axis=1)  # (B, 1 + P)
-    x, embedding = encode(config, inputs, positions)
-    pooled = pool(config, x[:, 0]) if next_sentence else None  # (B, D)
-    x = x[:, 1:] if next_sentence else x  # (B, P, D)
-    head = MaskedLMHead(
-        config.activation,
-        config.norm,
-        config.layer_norm_epsilon,
-        parts.initializer(config) or "glorot_uniform",
-        name="masked_lm_head",
-    )
-    outputs = logits = parts.logits(config, head(x), embedding, bias=True)  # (B, P, V)
-    if next_sentence:
-        outputs = [logits, keras.layers.Dense(2, name="next_sentence")(pooled)]
-    inputs = [*inputs.values(), masked_positions]
-    return TransformerModel(inputs, outputs, name="masked_language_model")
+    with of_dtype(dtype):
+        inputs = encoder_inputs(config)
+        masked_positions = parts.token_ids_input("masked_positions")  # (B, P)
+        positions = masked_positions
+        if next_sentence:
+            positions = ops.concatenate([first_position(inputs), positions], axis=1)  # (B, 1 + P)
+        x, embedding = encode(config, inputs, positions)
+        pooled = pool(config, x[:, 0]) if next_sentence else None  # (B, D)
+        x = x[:, 1:] if next_sentence else x  # (B, P, D)
+        head = MaskedLMHead(
+            config.activation,
+            config.norm,
+            config.layer_norm_epsilon,
+            parts.initializer(config) or "glorot_uniform",
+            name="masked_lm_head",
+        )
+        outputs = logits = parts.logits(config, head(x), embedding, bias=True)  # (B, P, V)
+        if next_sentence:
+            outputs = [logits, keras.layers.Dense(2, name="next_sentence")(pooled)]
+        inputs = [*inputs.values(), masked_positions]
+        return TransformerModel(inputs, outputs, name="masked_language_model")
 
 
-def sequence_classifier(config, num_classes, pooling="first"):
+def sequence_classifier(config, num_classes, pooling="first", dtype=None):
     """An encoder that names the class of a text: `token_ids (B, T) -> logits (B, num_classes)`.
 
     With one class its logit, `(B, 1)`, is a number to regress or to rank by.
@@ -107,6 +111,7 @@ def sequence_classifier(config, num_classes, pooling="first"):
         num_classes: int, at least 1.
         pooling: `"first"` classifies the first token's output, through the pooler if the config
             has one; `"mean"` the mean over real tokens.
+        dtype: Keras' dtype policy, such as `"mixed_bfloat16"`. None means the global one.
 
     Returns:
         A Functional `keras.Model`.
@@ -127,20 +132,21 @@ def sequence_classifier(config, num_classes, pooling="first"):
     """
     require(num_classes > 0, "num_classes to be positive", num_classes=num_classes)
     require(pooling in POOLINGS, f"pooling to be one of {POOLINGS}", pooling=pooling)
-    inputs = encoder_inputs(config)
-    if pooling == "mean":
-        x, _ = encode(config, inputs)  # (B, T, D)
-        mask = parts.not_padding(inputs["token_ids"], config.pad_id)
-        x = keras.layers.GlobalAveragePooling1D(name="mean")(x, mask=mask)  # (B, D)
-    else:
-        x, _ = encode(config, inputs, first_position(inputs))  # (B, 1, D)
-        x = pool(config, x[:, 0]) if config.pooler else x[:, 0]  # (B, D)
-    x = Dropout(config.dropout, name="pooled_dropout")(x)
-    logits = dense(config, num_classes, "logits")(x)  # (B, C)
-    return TransformerModel(list(inputs.values()), logits, name="sequence_classifier")
+    with of_dtype(dtype):
+        inputs = encoder_inputs(config)
+        if pooling == "mean":
+            x, _ = encode(config, inputs)  # (B, T, D)
+            mask = parts.not_padding(inputs["token_ids"], config.pad_id)
+            x = keras.layers.GlobalAveragePooling1D(name="mean")(x, mask=mask)  # (B, D)
+        else:
+            x, _ = encode(config, inputs, first_position(inputs))  # (B, 1, D)
+            x = pool(config, x[:, 0]) if config.pooler else x[:, 0]  # (B, D)
+        x = Dropout(config.dropout, name="pooled_dropout")(x)
+        logits = dense(config, num_classes, "logits")(x)  # (B, C)
+        return TransformerModel(list(inputs.values()), logits, name="sequence_classifier")
 
 
-def token_classifier(config, num_classes):
+def token_classifier(config, num_classes, dtype=None):
     """An encoder that names the class of each token: `token_ids (B, T) -> logits (B, T, C)`.
 
     Padding is masked: a Keras loss leaves it out.
@@ -149,6 +155,7 @@ def token_classifier(config, num_classes):
         config: `TransformerConfig`. With `num_segments` there is a second input `segment_ids
             (B, T)`.
         num_classes: int, C.
+        dtype: Keras' dtype policy, such as `"mixed_bfloat16"`. None means the global one.
 
     Returns:
         A Functional `keras.Model`.
@@ -168,14 +175,15 @@ def token_classifier(config, num_classes):
     (None, None, 5)
     """
     require(num_classes > 0, "num_classes to be positive", num_classes=num_classes)
-    inputs = encoder_inputs(config)
-    x, _ = encode(config, inputs)  # (B, T, D)
-    x = Dropout(config.dropout, name="token_dropout")(x)
-    logits = dense(config, num_classes, "logits")(x)  # (B, T, C)
-    return TransformerModel(list(inputs.values()), logits, name="token_classifier")
+    with of_dtype(dtype):
+        inputs = encoder_inputs(config)
+        x, _ = encode(config, inputs)  # (B, T, D)
+        x = Dropout(config.dropout, name="token_dropout")(x)
+        logits = dense(config, num_classes, "logits")(x)  # (B, T, C)
+        return TransformerModel(list(inputs.values()), logits, name="token_classifier")
 
 
-def question_answerer(config):
+def question_answerer(config, dtype=None):
     """An encoder that finds where in a text an answer begins and ends.
 
     A row of `token_ids (B, T)` is a question and a text. The two outputs, `start_logits (B, T)` and
@@ -185,6 +193,7 @@ def question_answerer(config):
     Args:
         config: `TransformerConfig`. With `num_segments` there is a second input `segment_ids
             (B, T)`.
+        dtype: Keras' dtype policy, such as `"mixed_bfloat16"`. None means the global one.
 
     Returns:
         A Functional `keras.Model`.
@@ -200,14 +209,15 @@ def question_answerer(config):
     >>> kt.models.question_answerer(config).output_shape
     [(None, None), (None, None)]
     """
-    inputs = encoder_inputs(config)
-    x, _ = encode(config, inputs)  # (B, T, D)
-    x = dense(config, 2, "answer_logits")(x)  # (B, T, 2)
-    outputs = [
-        keras.layers.Identity(name=f"{end}_logits")(x[:, :, i])  # (B, T)
-        for i, end in enumerate(("start", "end"))
-    ]
-    return TransformerModel(list(inputs.values()), outputs, name="question_answerer")
+    with of_dtype(dtype):
+        inputs = encoder_inputs(config)
+        x, _ = encode(config, inputs)  # (B, T, D)
+        x = dense(config, 2, "answer_logits")(x)  # (B, T, 2)
+        outputs = [
+            keras.layers.Identity(name=f"{end}_logits")(x[:, :, i])  # (B, T)
+            for i, end in enumerate(("start", "end"))
+        ]
+        return TransformerModel(list(inputs.values()), outputs, name="question_answerer")
 
 
 def encoder_inputs(config):

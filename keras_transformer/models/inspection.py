@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_transformer.checks import require
 from keras_transformer.config import TransformerConfig
 from keras_transformer.layers import (
     Bias,
@@ -10,7 +11,6 @@ from keras_transformer.layers import (
     PackedLines,
     PositionalEmbedding,
 )
-from keras_transformer.layers.arguments import require
 
 _OF_BLOCK = (
     "num_heads",

@@ -1,5 +1,7 @@
 """A Functional model that knows what a published folder said of it."""
 
+import contextlib
+
 import keras
 
 from keras_transformer.layers.recomputable import Recomputable
@@ -44,3 +46,14 @@ class TransformerModel(keras.Model):
         model = super().from_config(config, custom_objects)
         model.published = published
         return model
+
+
+@contextlib.contextmanager
+def of_dtype(dtype):
+    """Layers that are made here have this dtype policy; None leaves the global one."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(before if dtype is None else dtype)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_transformer.layers.arguments import require
+from keras_transformer.checks import require
 from keras_transformer.tasks.task import Task, progress_bar
 
 MASK = "[MASK]"  # how it is written in a line, whatever the tokenizer calls it

@@ -8,9 +8,9 @@ from rich.console import Console
 from rich.progress import Progress
 
 from keras_transformer import zoo
+from keras_transformer.checks import require
 from keras_transformer.data import length_batches
 from keras_transformer.generation.anatomy import known_config, learned_length
-from keras_transformer.layers.arguments import require
 from keras_transformer.tasks import loading
 from keras_transformer.zoo.checkpoint import find
 

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from keras_transformer.layers.arguments import require
+from keras_transformer.checks import require
 from keras_transformer.tasks.task import Task, progress_bar
 from keras_transformer.zoo.checkpoint import CONFIG, ZooError, read_json
 from keras_transformer.zoo.notes import labels_of

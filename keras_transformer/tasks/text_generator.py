@@ -6,6 +6,7 @@ import itertools
 
 import numpy as np
 
+from keras_transformer.checks import require
 from keras_transformer.data import round_up
 from keras_transformer.generation import (
     BeamSearch,
@@ -22,7 +23,6 @@ from keras_transformer.generation import (
     get_sampler,
 )
 from keras_transformer.generation.samplers import Sampler
-from keras_transformer.layers.arguments import require
 from keras_transformer.tasks.task import Task, progress_bar
 from keras_transformer.zoo.generation import generation_settings
 

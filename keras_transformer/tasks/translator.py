@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from keras_transformer.checks import require
 from keras_transformer.generation import BeamSearch, ForbiddenTokens, Generator, RandomSampler
-from keras_transformer.layers.arguments import require
 from keras_transformer.tasks.task import Task, progress_bar
 from keras_transformer.zoo.generation import generation_settings
 

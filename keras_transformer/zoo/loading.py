@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from keras_transformer import models
+from keras_transformer.models.model import of_dtype
 from keras_transformer.zoo import checkpoint
 from keras_transformer.zoo.bart import Bart
 from keras_transformer.zoo.bert import Bert
@@ -83,17 +84,6 @@ def load(path_or_id, dtype=None):
         _restore(model, found, family, head, head.may_lack)
         remember(model, found, family)
     return model
-
-
-@contextlib.contextmanager
-def of_dtype(dtype):
-    """Models that are built here have this dtype policy; None leaves the global one."""
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(dtype or before)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
 
 
 def load_config(path_or_id, **changes):

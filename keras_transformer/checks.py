@@ -1,0 +1,43 @@
+"""One way to refuse: what was expected, and what came instead."""
+
+
+def refusal(expectation, received=None, /, *, where=None, error=ValueError, **values):
+    """The error that says what was expected and what came, for `raise refusal(...)`.
+
+    Args:
+        expectation: str, what would have been right.
+        received: str, what came, where no value says it.
+        where: str, the file, and its line if there is one.
+        error: class of the error.
+        **values: what came, by name.
+
+    >>> raise refusal("a label", "none", where="data.tsv, line 3")
+    Traceback (most recent call last):
+    ValueError: data.tsv, line 3: expected a label. Received: none
+    """
+    shown = [] if received is None else [received]
+    shown += [f"{name}={value!r}" for name, value in values.items()]
+    sentence = f"xpected {expectation}. Received: {', '.join(shown)}"
+    return error(f"E{sentence}" if where is None else f"{where}: e{sentence}")
+
+
+def require(condition, expectation, received=None, /, **details):
+    """Raises the `refusal` of the other arguments unless `condition` holds.
+
+    >>> require(8 % 3 == 0, "num_heads to divide hidden_dim", hidden_dim=8, num_heads=3)
+    Traceback (most recent call last):
+    ValueError: Expected num_heads to divide hidden_dim. Received: hidden_dim=8, num_heads=3
+    """
+    if not condition:
+        raise refusal(expectation, received, **details)
+
+
+def check_shape(name, mask, expected):
+    """Raises unless every known dimension of `mask` is as expected, or 1 to broadcast."""
+    if mask is not None:
+        shape = tuple(mask.shape)
+        fits = len(shape) == len(expected) and all(
+            want is None or have in (None, 1, want)
+            for have, want in zip(shape, expected, strict=True)
+        )
+        require(fits, f"{name} of shape {expected}", shape=shape)
