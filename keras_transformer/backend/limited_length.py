@@ -4,7 +4,7 @@ import re
 
 import keras
 
-from keras_transformer.xla import in_xla
+from keras_transformer.backend.xla import in_xla
 
 
 def limited_length(x, most, expectation):

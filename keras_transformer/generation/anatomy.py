@@ -3,9 +3,9 @@
 import keras
 import numpy as np
 from keras import ops
-from keras.src.backend import get_keras_mask, set_keras_mask
 
 from keras_transformer.backend.graph import Graph
+from keras_transformer.backend.implicit_mask import implicit_mask, with_implicit_mask
 from keras_transformer.checks import require
 from keras_transformer.layers import (
     CausalMask,
@@ -104,13 +104,13 @@ class Anatomy:
         if self.encoder is None:
             return None, None
         memory = self.encoder({self.source: ops.cast(source_ids, self.source.tensor.dtype)})
-        return memory, get_keras_mask(memory)
+        return memory, implicit_mask(memory)
 
     def decode(self, token_ids, source_ids, memory, mask):
         """`logits (B, T, V)` of `token_ids (B, T)`; padding of `source_ids` hides memory."""
         values = {self.target: ops.cast(token_ids, self.target.tensor.dtype)}
         if self.encoder:
-            set_keras_mask(memory, mask)
+            with_implicit_mask(memory, mask)
             values[self.memory] = memory
             values[self.source] = ops.cast(source_ids, self.source.tensor.dtype)
         return self.decoder(values)

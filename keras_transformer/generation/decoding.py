@@ -3,9 +3,9 @@
 import keras
 from keras import ops
 
+from keras_transformer.backend.xla import in_xla
 from keras_transformer.generation.rules import Past
 from keras_transformer.scopes import CacheScope
-from keras_transformer.xla import in_xla
 
 BLOCK = 16  # tokens that a growing cache makes room for at a time
 

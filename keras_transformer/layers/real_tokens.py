@@ -3,8 +3,8 @@
 import keras
 
 from keras_transformer.backend.vectorized_map import in_vectorized_map
+from keras_transformer.backend.xla import in_xla
 from keras_transformer.scopes import CacheScope
-from keras_transformer.xla import in_xla
 
 
 def at_real_tokens(function, x, mask):

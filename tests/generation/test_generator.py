@@ -7,6 +7,7 @@ import tiny
 from tiny import END, PAD, START, greedy_by_hand, padded, random_ids
 
 import keras_transformer as kt
+from keras_transformer.backend.xla import in_xla
 from keras_transformer.generation import (
     BeamSearch,
     ForbiddenTokens,
@@ -18,7 +19,6 @@ from keras_transformer.generation import (
 from keras_transformer.generation import (
     generator as generator_module,
 )
-from keras_transformer.xla import in_xla
 
 NEW = 6
 PROMPTS = [[5, 7, 3, 9], [4], [8, 6]]
