@@ -9,6 +9,8 @@ import threading
 
 from keras import ops
 
+from keras_transformer.checks import require
+
 _active = threading.local()
 
 
@@ -86,8 +88,7 @@ class CacheScope(Scope):
         sliding=False,
     ):
         super().__init__()
-        if length is None:
-            raise ValueError("Expected a length for the cache. Received: length=None")
+        require(length is not None, "a length for the cache", length=length)
         self.past = dict(state["past"]) if state else {}
         self.computed = dict(state["computed"]) if state else {}
         self.index = index
@@ -134,6 +135,19 @@ class CacheScope(Scope):
             visible = ops.logical_and(visible, self.visible)
         return query, key, visible
 
+    def append_mask(self, path, mask, x):
+        """`mask (B|1, T)` of the new tokens `x (B, T, ...)` as that of all S entries, `(B, S)`."""
+        mask = ops.broadcast_to(mask, ops.shape(x)[:2])
+        (mask,) = self.append(path, ops.expand_dims(mask, 1))  # (B, 1, S)
+        return mask[:, 0]
+
+    def once(self, path, compute):
+        """What `compute()` returned for the layer at `path` when the cache was made."""
+        key = self._key(path)
+        if key not in self.computed:
+            self.computed[key] = compute()
+        return self.computed[key]
+
     def _key(self, path):
         return f"{path}#{self.nth_call(path)}"
 
@@ -173,6 +187,30 @@ class Recomputation(Scope):
     """Around a layer that may be computed again, as a whole, for the gradient."""
 
 
+class Uncached:
+    """What a layer finds where there is no cache: its tokens are all that there are."""
+
+    def append(self, path, *tensors):
+        return tensors
+
+    def places(self, steps):
+        return steps, steps, None
+
+    def append_mask(self, path, mask, x):
+        return mask
+
+    def once(self, path, compute):
+        return compute()
+
+
+UNCACHED = Uncached()
+
+
+def cache():
+    """The `CacheScope` around, or what does as if there were no cache."""
+    return CacheScope.current() or UNCACHED
+
+
 def places(x):
     """Where the tokens of `x (B, T, ...)` are, and the keys that they may look at.
 
@@ -180,37 +218,9 @@ def places(x):
         `(query, key, visible)`: the positions of the tokens `(1|B, T)` and of the keys `(1|B, S)`
         in their sequence, ints, and which keys are there, `(1|B, 1|T, S)` bool or None for all.
     """
-    scope = CacheScope.current()
-    steps = ops.arange(ops.shape(x)[1])[None]  # (1, T)
-    return (steps, steps, None) if scope is None else scope.places(steps)
+    return cache().places(ops.arange(ops.shape(x)[1])[None])
 
 
 def query_positions(x):
     """The position of each token of `x (B, T, ...)` in its sequence: `(1|B, T)` ints."""
     return places(x)[0]
-
-
-def with_past(path, *tensors):
-    """`tensors (B, any, T, ...)` of the new tokens; in a `CacheScope` those of all S tokens."""
-    scope = CacheScope.current()
-    return tensors if scope is None else scope.append(path, *tensors)
-
-
-def mask_with_past(path, mask, x):
-    """`mask (B|1, T)` of the new tokens `x (B, T, ...)`; in a `CacheScope` of all, `(B, S)`."""
-    if CacheScope.current() is None:
-        return mask
-    mask = ops.broadcast_to(mask, ops.shape(x)[:2])
-    (mask,) = with_past(path, ops.expand_dims(mask, 1))  # (B, 1, S)
-    return mask[:, 0]
-
-
-def compute_once(path, compute):
-    """`compute()`; within a `CacheScope` what it returned for `path` when the cache was made."""
-    scope = CacheScope.current()
-    if scope is None:
-        return compute()
-    key = scope._key(path)
-    if key not in scope.computed:
-        scope.computed[key] = compute()
-    return scope.computed[key]

@@ -100,7 +100,7 @@ def translator_by_hand(mask_zero=True):
     """Encoder-decoder, from layers, with implicit masks (or none) and two token tables."""
     source_ids = keras.Input((None,), dtype="int32")
     target_ids = keras.Input((None,), dtype="int32")
-    x = kt.PositionalEmbedding(VOCABULARY, 6, kind="learned", mask_zero=mask_zero)(source_ids)
+    x = kt.PositionalEmbedding(VOCABULARY, 6, position="learned", mask_zero=mask_zero)(source_ids)
     x = kt.EncoderBlock(2, 16)(kt.EncoderBlock(2, 16, normalize_first=True)(x))
     memory = keras.layers.Identity(name="memory")(x)
     x = kt.PositionalEmbedding(VOCABULARY, 8, mask_zero=mask_zero)(target_ids)

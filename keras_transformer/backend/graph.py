@@ -3,6 +3,8 @@
 import keras
 from keras.src.models.functional import Functional  # what Keras makes of a `keras.Model`
 
+from keras_transformer.checks import refusal, require
+
 
 class Graph:
     """The graph of a Functional or Sequential model, models inside that have the layer `name` too.
@@ -36,11 +38,11 @@ class Graph:
         self.name = name
         self.model = functional(model)
         if self.model is None:
-            raise ValueError(
-                "Expected a model whose layers are known: a Functional one, or a Sequential one "
-                "that begins with keras.Input. A subclass of keras.Model becomes one by "
-                f"keras.Model(inputs, outputs). Received: model={model.name} of type "
-                f"{type(model).__name__}"
+            raise refusal(
+                "a model whose layers are known: a Functional one, or a Sequential one that begins "
+                "with keras.Input. A subclass of keras.Model becomes one by "
+                "keras.Model(inputs, outputs)",
+                f"model={model.name} of type {type(model).__name__}",
             )
         self.inputs = [Symbol((), x) for x in self.model.inputs]
         self.output = keras.tree.map_structure(
@@ -48,15 +50,12 @@ class Graph:
         )
         found = {self._within(symbol) for symbol in self._find(self.model, ())}
         found -= set(self.inputs)
-        if len(found) > 1:
-            raise ValueError(
-                f"Expected one layer named {name!r}, called once. Received: calls={len(found)}"
-            )
+        require(len(found) < 2, f"one layer named {name!r}, called once", calls=len(found))
         self.named = found.pop() if found else None
 
     def part(self, output, *given):
         """What computes the symbol `output` from the inputs and the symbols `given`."""
-        return Part(self, output, given)
+        return Subgraph(self, output, given)
 
     def arguments(self, symbol):
         """The node that computes `symbol`, and the symbols that it asks for, by their ids."""
@@ -102,7 +101,7 @@ class Symbol:
         return hash(self._key)
 
 
-class Part:
+class Subgraph:
     """A function from some symbols of a graph to another one, which runs what it needs only.
 
     Call arguments:
@@ -163,3 +162,8 @@ def _given(node):
     if isinstance(inputs, dict) and not isinstance(model.input, dict):
         return [inputs[x.name] for x in model.inputs]
     return keras.tree.flatten(inputs)
+
+
+def call_arguments(operation):
+    """What an operation of a graph was called with by position, the first time."""
+    return operation._inbound_nodes[0].arguments.args

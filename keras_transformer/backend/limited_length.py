@@ -2,22 +2,36 @@
 
 import re
 
-import keras
-
+from keras_transformer.backend.dispatch import operation
 from keras_transformer.backend.xla import in_xla
+from keras_transformer.checks import require
 
 
+@operation
 def limited_length(x, most, expectation):
     """`x (B, T, ...)`, which cannot be computed where T is above `most`.
 
-    Only in TensorFlow's graphs is T unknown before they run. There it is an `InvalidArgumentError`
-    with the sentence, by XLA with no more of it than a name.
+    T is known before anything is computed, and refused there, but in TensorFlow's graphs.
 
     >>> limited_length(keras.ops.ones((2, 8)), 8, "lines of at most 8 tokens").shape == (2, 8)
     True
+    >>> limited_length(keras.ops.ones((2, 9)), 8, "lines of at most 8 tokens")
+    Traceback (most recent call last):
+    ValueError: Expected lines of at most 8 tokens. Received: length=9
     """
-    if keras.config.backend() != "tensorflow":
-        return x
+    length = x.shape[1]
+    require(length is None or length <= most, expectation, length=length)
+    return x
+
+
+@limited_length.on("tensorflow")
+def limited_length_of_graphs(x, most, expectation):
+    """Where T is unknown, an `InvalidArgumentError` with the sentence comes when it runs.
+
+    By XLA there is no more of the sentence than a name.
+    """
+    if x.shape[1] is not None:
+        return limited_length.plain(x, most, expectation)
     import tensorflow as tf
 
     length = tf.shape(x)[1]

@@ -7,20 +7,27 @@ import keras
 from keras import tree
 from keras.src.backend.common import global_state
 
+from keras_transformer.backend.dispatch import operation
 
+
+@operation
 def remat(function):
     """`keras.remat(function)`, for a function of float tensors that may return others beside them.
-
-    TensorFlow differentiates what goes by position, and of the results the floats alone; values
-    that a `keras.StatelessScope` has for variables would get no gradient, so there nothing is
-    computed again.
 
     >>> y, mask = remat(lambda x: (2 * x, x > 0))(keras.ops.ones((2,)))
     >>> y.shape == mask.shape == (2,)
     True
     """
-    if keras.config.backend() != "tensorflow":
-        return keras.remat(function)
+    return keras.remat(function)
+
+
+@remat.on("tensorflow")
+def remat_of_floats(function):
+    """TensorFlow differentiates what goes by position, and of the results the floats alone.
+
+    Values that a `keras.StatelessScope` has for variables would get no gradient, so there nothing
+    is computed again.
+    """
     if stateless_scope() is not None:
         return function
 

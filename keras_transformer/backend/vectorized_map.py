@@ -1,15 +1,20 @@
 """What `tf.vectorized_map` asks of those who write a layer."""
 
-import keras
+from keras_transformer.backend.dispatch import operation
 
 
+@operation
 def in_vectorized_map():
     """Whether `tf.vectorized_map` is to run what is traced now for all rows at once.
 
-    No shape may then differ from row to row. Names tell: it traces in a scope of its own.
+    No shape may then differ from row to row.
     """
-    if keras.config.backend() != "tensorflow":
-        return False
+    return False
+
+
+@in_vectorized_map.on("tensorflow")
+def in_vectorized_map_by_name():
+    """It traces in a scope of its own, whose name tells."""
     import tensorflow as tf
 
     graph = None if tf.executing_eagerly() else tf.compat.v1.get_default_graph()

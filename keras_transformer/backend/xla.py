@@ -1,12 +1,21 @@
 """What a compiler of whole programs asks of those who write them."""
 
-import keras
+from keras_transformer.backend.dispatch import operation
 
 
+@operation
 def in_xla():
     """Whether XLA is to compile what runs now: no shape may then depend on a tensor's values."""
-    if keras.config.backend() != "tensorflow":
-        return keras.config.backend() == "jax"
+    return False
+
+
+@in_xla.on("jax")
+def always_in_xla():
+    return True
+
+
+@in_xla.on("tensorflow")
+def in_xla_context():
     import tensorflow as tf
     from tensorflow.python.ops import control_flow_util  # nothing public tells
 

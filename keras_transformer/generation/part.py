@@ -2,7 +2,7 @@
 
 import inspect
 
-from keras_transformer.layers.arguments import serialize_arguments
+import keras
 
 
 class Part:
@@ -23,7 +23,8 @@ class Part:
 
     def get_config(self):
         """The constructor's arguments: a dict of JSON values."""
-        config = serialize_arguments(self, *inspect.signature(type(self)).parameters)
+        values = {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+        config = {k: keras.saving.serialize_keras_object(v) for k, v in values.items()}
         return {k: list(v) if isinstance(v, tuple) else v for k, v in config.items()}
 
     @classmethod

@@ -4,10 +4,10 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_transformer.backend.softmax import softmax_and_log_total
 from keras_transformer.checks import require
 from keras_transformer.generation.part import Part
 from keras_transformer.generation.rules import TopK, TopP, is_end
-from keras_transformer.layers.arithmetic import softmax_and_log_total
 
 
 class Sampler(Part):

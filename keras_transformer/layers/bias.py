@@ -2,11 +2,11 @@
 
 import keras
 
-from keras_transformer.layers.recomputable import Recomputable
+from keras_transformer.layers.layer import Layer
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
-class Bias(Recomputable, keras.layers.Layer):
+class Bias(Layer):
     """Adds a trainable vector, zero at first, to the last axis.
 
     Call arguments:
@@ -24,10 +24,6 @@ class Bias(Recomputable, keras.layers.Layer):
     >>> Bias()(np.ones((2, 3, 9))).shape == (2, 3, 9)
     True
     """
-
-    def __init__(self, **kwargs):
-        super().__init__(**kwargs)
-        self.supports_masking = True
 
     def build(self, input_shape):
         self.bias = self.add_weight(input_shape[-1:], "zeros", name="bias")

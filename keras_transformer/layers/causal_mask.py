@@ -4,13 +4,12 @@ import keras
 from keras import ops
 
 from keras_transformer.checks import check_shape, require
-from keras_transformer.layers.arguments import serialize_arguments
-from keras_transformer.layers.recomputable import Recomputable
-from keras_transformer.scopes import mask_with_past, places
+from keras_transformer.layers.layer import Layer
+from keras_transformer.scopes import cache, places
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
-class CausalMask(Recomputable, keras.layers.Layer):
+class CausalMask(Layer):
     """Lets every token look at itself and at earlier tokens only.
 
     Inside a `CacheScope` the S keys are the cache's.
@@ -47,7 +46,6 @@ class CausalMask(Recomputable, keras.layers.Layer):
             window is None or window > 0, "window to be a positive number or None", window=window
         )
         self.window = window
-        self.supports_masking = True
 
     def call(self, x, mask=None):
         check_shape("mask", mask, tuple(x.shape[:2]))
@@ -59,7 +57,7 @@ class CausalMask(Recomputable, keras.layers.Layer):
         if visible is not None:
             may_look = ops.logical_and(may_look, visible)
         if mask is not None:
-            mask = mask_with_past(self.path, mask, x)  # (B|1, S)
+            mask = cache().append_mask(self.path, mask, x)  # (B|1, S)
             may_look = ops.logical_and(may_look, ops.expand_dims(mask, 1))
         return may_look  # (1|B, T, S)
 
@@ -69,6 +67,3 @@ class CausalMask(Recomputable, keras.layers.Layer):
     def compute_output_spec(self, x, mask=None):
         batch = 1 if mask is None else mask.shape[0]
         return keras.KerasTensor((batch, x.shape[1], x.shape[1]), dtype="bool")
-
-    def get_config(self):
-        return super().get_config() | serialize_arguments(self, "window")

@@ -1,12 +1,14 @@
 """The decoder's block, with and without an encoder's memory."""
 
+import functools
+
 import keras
 from keras import ops
-from keras.src.backend import get_keras_mask
 
+from keras_transformer.backend.implicit_mask import implicit_mask
 from keras_transformer.checks import check_shape, require
-from keras_transformer.layers.attention import MultiHeadCrossAttention
 from keras_transformer.layers.causal_mask import CausalMask
+from keras_transformer.layers.multi_head_cross_attention import MultiHeadCrossAttention
 from keras_transformer.layers.transformer_block import TransformerBlock
 
 
@@ -23,8 +25,9 @@ class DecoderBlock(TransformerBlock):
         dropout: float, share of each sublayer's output that is dropped in training.
         activation: name or function, the feed-forward network's nonlinearity.
         normalize_first: bool, norm before each sublayer (pre-norm) instead of after its residual.
+        num_key_value_heads, key_dim, rotary, attention_dropout, gated, norm, layer_norm_epsilon,
+            use_bias, kernel_initializer: see `EncoderBlock`.
         window: int, how many tokens back a token sees, itself included. None means all.
-        kwargs: the other arguments of `EncoderBlock`.
 
     Call arguments:
         x: `(B, T, D)`.
@@ -51,50 +54,46 @@ class DecoderBlock(TransformerBlock):
     True
     """
 
-    def __init__(self, *args, window=None, **kwargs):
-        super().__init__(*args, **kwargs)
-        self.window = window
-        self.causal_mask = CausalMask(window, name="causal_mask")
-        self.cross_attention = None
+    cross_attention = None
 
     def build(self, x_shape, memory_shape=None):
         super().build(x_shape)
+        self.causal_mask = CausalMask(self.window, name="causal_mask")
         self.causal_mask.build(x_shape)
         if memory_shape is not None:
-            self.cross_attention = MultiHeadCrossAttention(
-                **self._attention_arguments("cross_attention")
-            )
+            self.cross_attention = self.attention(MultiHeadCrossAttention, "cross_attention")
             self.cross_attention.build(x_shape, memory_shape)
-            self.cross_attention_norm = self._norm("cross_attention_norm")
+            self.cross_attention_norm = self.normalization("cross_attention_norm")
             self.cross_attention_norm.build(x_shape)
 
     def call(self, x, memory=None, mask=None, memory_mask=None, attention_mask=None):
-        mask = get_keras_mask(x) if mask is None else mask
+        mask = implicit_mask(x) if mask is None else mask
+        x = ops.cast(x, self.compute_dtype)
         may_look = self.causal_mask(x, mask=mask)  # (B|1, T, S)
         check_shape("attention_mask", attention_mask, (*x.shape[:2], may_look.shape[2]))
         if attention_mask is not None:
             may_look = ops.logical_and(may_look, attention_mask)
         x = self.self_attention_step(x, attention_mask=may_look)
         if memory is not None:
-            self._require_cross_attention(memory.shape)
-            x = self.cross_attention_step(x, memory, memory_mask=memory_mask)
+            self.require_cross_attention(memory.shape)
+            x = self.cross_attention_step(x, memory=memory, memory_mask=memory_mask)
         return self.feed_forward_step(x)  # (B, T, D)
 
-    def cross_attention_step(self, x, memory, memory_mask):
-        others = {"memory": memory, "memory_mask": memory_mask}
-        return self._residual(x, self.cross_attention, self.cross_attention_norm, **others)
+    def cross_attention_step(self, x, **memory):
+        attention = functools.partial(self.cross_attention, **memory)
+        return self.step(x, attention, self.cross_attention_norm)
 
-    def _require_cross_attention(self, memory_shape):
+    def require_cross_attention(self, memory_shape):
         require(
             self.cross_attention is not None,
             "no memory, as when the block was built",
             memory_shape=tuple(memory_shape),
         )
 
-    def compute_output_shape(self, x_shape, memory_shape=None):
-        if self.built and memory_shape is not None:
-            self._require_cross_attention(memory_shape)
-        return x_shape
+    def compute_output_spec(self, x, memory=None, mask=None, memory_mask=None, attention_mask=None):
+        if memory is not None:
+            self.require_cross_attention(memory.shape)
+        return keras.KerasTensor(x.shape, self.compute_dtype)
 
-    def get_config(self):
-        return super().get_config() | {"window": self.window}
+    def compute_output_shape(self, x_shape, memory_shape=None):
+        return x_shape

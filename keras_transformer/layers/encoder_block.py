@@ -2,10 +2,11 @@
 
 import keras
 from keras import ops
-from keras.src.backend import get_keras_mask
 
-from keras_transformer.layers.attention import with_mask_at
+from keras_transformer.backend.implicit_mask import implicit_mask
+from keras_transformer.layers.tokens import with_mask_at
 from keras_transformer.layers.transformer_block import TransformerBlock
+from keras_transformer.renamed import renamed
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -28,17 +29,18 @@ class EncoderBlock(TransformerBlock):
         use_bias: bool, whether all linear maps add a bias; or a list of the names of those that
             do, see `MultiHeadSelfAttention` and `FeedForward`.
         kernel_initializer: initial values of the kernels.
+        window: int, a token sees those at a distance below it, on both sides. None means all.
 
     Call arguments:
         x: `(B, T, D)`.
         mask: `(B|1, T)` bool, False for padding, whose output means nothing. Optional; Keras'
             implicit mask when not given.
         attention_mask: `(B|1, T, T)` bool, True where token t may look at token s. Optional.
-        positions: `(B, P)` whole numbers of any dtype, 0 to T - 1, the tokens whose output is
-            wanted: a last block need not compute what nobody reads. None means all T.
+        wanted: `(B, P)` whole numbers of any dtype, 0 to T - 1, the tokens whose output is wanted:
+            a last block need not compute what nobody reads. None means all T.
 
     Returns:
-        `(B, T, D)`, or `(B, P, D)` with `positions`.
+        `(B, T, D)`, or `(B, P, D)` with `wanted`.
 
     Raises:
         ValueError: for sizes that do not fit, see `MultiHeadSelfAttention`, or an unknown norm.
@@ -53,22 +55,28 @@ class EncoderBlock(TransformerBlock):
     True
     """
 
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, autocast=False, **kwargs)  # of positions: bfloat16 has no 257
+    __call__ = renamed(positions="wanted")(keras.layers.Layer.__call__)
 
-    def call(self, x, mask=None, attention_mask=None, positions=None):
-        mask = get_keras_mask(x) if mask is None else mask
+    def call(self, x, mask=None, attention_mask=None, wanted=None):
+        mask = implicit_mask(x) if mask is None else mask
         x = ops.cast(x, self.compute_dtype)
-        y = self.self_attention_step(
-            x, attention_mask=attention_mask, mask=mask, positions=positions
-        )
-        y = self.feed_forward_step(y, mask if positions is None else None)  # (B, T|P, D)
-        return with_mask_at(y, x, mask, positions)
+        may_look = self.may_look(x, attention_mask)
+        y = self.self_attention_step(x, attention_mask=may_look, mask=mask, wanted=wanted)
+        y = self.feed_forward_step(y, mask if wanted is None else None)  # (B, T|P, D)
+        return with_mask_at(y, x, mask, wanted)
 
-    def compute_output_spec(self, x, mask=None, attention_mask=None, positions=None):
-        shape = self.compute_output_shape(x.shape, getattr(positions, "shape", None))
-        mask = get_keras_mask(x) if mask is None else mask
-        return with_mask_at(keras.KerasTensor(shape, self.compute_dtype), x, mask, positions)
+    def may_look(self, x, attention_mask):
+        """`attention_mask (B|1, T, T)`, which may be None, within the window."""
+        if self.window is None:
+            return attention_mask
+        place = ops.arange(ops.shape(x)[1])
+        near = ops.absolute(place[:, None] - place)[None] < self.window  # (1, T, T)
+        return near if attention_mask is None else ops.logical_and(attention_mask, near)
 
-    def compute_output_shape(self, x_shape, positions_shape=None):
-        return (x_shape[0], (positions_shape or x_shape)[1], x_shape[-1])
+    def compute_output_spec(self, x, mask=None, attention_mask=None, wanted=None):
+        shape = self.compute_output_shape(x.shape, getattr(wanted, "shape", None))
+        mask = implicit_mask(x) if mask is None else mask
+        return with_mask_at(keras.KerasTensor(shape, self.compute_dtype), x, mask, wanted)
+
+    def compute_output_shape(self, x_shape, wanted_shape=None):
+        return (x_shape[0], (wanted_shape or x_shape)[1], x_shape[-1])

@@ -3,17 +3,17 @@
 import keras
 from keras import ops
 
+from keras_transformer.backend.limited_length import limited_length
 from keras_transformer.checks import require
-from keras_transformer.layers.arguments import require_length, serialize_arguments
-from keras_transformer.layers.recomputable import Recomputable
+from keras_transformer.layers.layer import Layer
 from keras_transformer.scopes import query_positions
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
-class LearnedPositions(Recomputable, keras.layers.Layer):
+class LearnedPositions(Layer):
     """Adds to each token the row of a trained table that belongs to its position.
 
-    `PositionalEmbedding` has one of these where its kind is `"learned"`; alone it serves models
+    `PositionalEmbedding` has one of these where its position is `"learned"`; alone it serves models
     whose encoder and decoder share a token table, but not their positions, such as BART.
 
     Args:
@@ -46,7 +46,6 @@ class LearnedPositions(Recomputable, keras.layers.Layer):
         require(max_sequence_length > 0, "positive sizes", max_sequence_length=max_sequence_length)
         self.max_sequence_length = max_sequence_length
         self.embeddings_initializer = keras.initializers.get(embeddings_initializer)
-        self.supports_masking = True
 
     def build(self, input_shape):
         self.embeddings = self.add_weight(
@@ -59,15 +58,10 @@ class LearnedPositions(Recomputable, keras.layers.Layer):
     def call(self, x, positions=None):
         if positions is None:
             most = self.max_sequence_length
-            x = require_length(x, most, f"sequences of at most max_sequence_length={most} tokens")
+            x = limited_length(x, most, f"sequences of at most max_sequence_length={most} tokens")
         position = query_positions(x) if positions is None else ops.cast(positions, "int32")
         rows = ops.take(self.embeddings, ops.maximum(position, 0), axis=0)  # (1|B, T, D)
         return ops.cast(x, self.compute_dtype) + ops.cast(rows, self.compute_dtype)
 
     def compute_output_shape(self, x_shape, positions_shape=None):
         return x_shape
-
-    def get_config(self):
-        return super().get_config() | serialize_arguments(
-            self, "max_sequence_length", "embeddings_initializer"
-        )

@@ -2,14 +2,14 @@
 
 import keras
 
-from keras_transformer.layers.arguments import serialize_arguments
-from keras_transformer.layers.feed_forward import activation_function
-from keras_transformer.layers.projection import Compound, Projection
-from keras_transformer.layers.transformer_block import normalization
+from keras_transformer.layers.activations import activation_function
+from keras_transformer.layers.layer import Layer
+from keras_transformer.layers.normalization import normalization
+from keras_transformer.layers.projection import Projection
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
-class MaskedLMHead(Compound):
+class MaskedLMHead(Layer):
     """A linear map, an activation and a norm for the outputs at the masked positions.
 
     The token table, transposed, and a bias turn the result into logits.
@@ -52,7 +52,6 @@ class MaskedLMHead(Compound):
         self.norm = norm
         self.layer_norm_epsilon = layer_norm_epsilon
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
-        self.supports_masking = True
         self.norm_layer = normalization(
             norm, layer_norm_epsilon, name="norm", dtype=self.dtype_policy
         )
@@ -73,8 +72,3 @@ class MaskedLMHead(Compound):
 
     def compute_output_shape(self, x_shape):
         return x_shape
-
-    def get_config(self):
-        return super().get_config() | serialize_arguments(
-            self, "activation", "norm", "layer_norm_epsilon", "kernel_initializer"
-        )

@@ -4,12 +4,12 @@ import keras
 from keras import ops
 
 from keras_transformer.checks import require
-from keras_transformer.layers.recomputable import Recomputable
+from keras_transformer.layers.layer import Layer
 from keras_transformer.scopes import CacheScope, query_positions
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
-class PackedLines(Recomputable, keras.layers.Layer):
+class PackedLines(Layer):
     """Finds the lines of a row by the token that begins them.
 
     Inside a `CacheScope` a row is one line: what is generated belongs to the line of its prompt.
@@ -61,6 +61,3 @@ class PackedLines(Recomputable, keras.layers.Layer):
             keras.KerasTensor((batch, length), "int32"),
             keras.KerasTensor((batch, length, length), "bool"),
         )
-
-    def get_config(self):
-        return super().get_config() | {"start_id": self.start_id}

@@ -3,53 +3,29 @@
 import keras
 from keras import ops
 
+from keras_transformer.backend.prepared_kernel import times_table
 from keras_transformer.checks import require
-from keras_transformer.layers.arguments import serialize_arguments
-from keras_transformer.layers.arithmetic import times_transposed
 from keras_transformer.layers.dropout import Dropout
+from keras_transformer.layers.layer import Layer
 from keras_transformer.layers.learned_positions import LearnedPositions
-from keras_transformer.layers.recomputable import Recomputable
-from keras_transformer.scopes import CacheScope, compute_once, query_positions
+from keras_transformer.layers.sinusoidal_positions import add_nothing, add_sinusoids
+from keras_transformer.renamed import renamed
 
-KINDS = ("sinusoidal", "learned", None)
-
-
-def sinusoids(position, hidden_dim):
-    """Sines and cosines `(..., D)` of `position (...)`, wavelengths from 2 pi to 20,000 pi.
-
-    Vaswani et al. 2017, section 3.5, with all sines before all cosines as in tensor2tensor.
-
-    >>> sinusoids(ops.arange(2), 4).shape == (2, 4)
-    True
-    """
-    even = ops.arange(0, hidden_dim, 2, dtype="float32")
-    frequency = 10000.0 ** (-even / hidden_dim)  # (D/2,)
-    angle = ops.expand_dims(ops.cast(position, "float32"), -1) * frequency  # (..., D/2)
-    return ops.concatenate([ops.sin(angle), ops.cos(angle)], axis=-1)[..., :hidden_dim]  # (..., D)
-
-
-def add_sinusoids(x, positions=None):
-    """`x (B, T, D)` plus the sinusoids of its tokens' positions."""
-    position = query_positions(x) if positions is None else positions  # (1|B, T)
-    return x + ops.cast(sinusoids(position, x.shape[-1]), x.dtype)
-
-
-def add_nothing(x, positions=None):
-    return x
+POSITIONS = ("sinusoidal", "learned", None)
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
-class PositionalEmbedding(Recomputable, keras.layers.Layer):
+class PositionalEmbedding(Layer):
     """Embeds tokens and their positions; with `reverse=True` turns hidden states into logits.
 
     Args:
         vocabulary_size: int, V.
         hidden_dim: int, D.
         max_sequence_length: int, the rows of the learned table. Sinusoids have no limit.
-        kind: `"sinusoidal"`, `"learned"`, or None for tokens without positions (for example
+        position: `"sinusoidal"`, `"learned"`, or None for tokens without positions (for example
             when attention is rotary).
-        scale: bool, whether token embeddings are multiplied by `sqrt(D)` before positions are
-            added.
+        scale_embedding: bool, whether token embeddings are multiplied by `sqrt(D)` before positions
+            are added.
         mask_zero: bool, whether id 0 is padding: the output then carries Keras' implicit mask.
         dropout: float, share of the sums that is dropped in training.
         embeddings_initializer: initial values of both tables. None draws from a normal distribution
@@ -65,7 +41,7 @@ class PositionalEmbedding(Recomputable, keras.layers.Layer):
         `(B, T, D)`; with `reverse=True` logits `(B, T, V)`.
 
     Raises:
-        ValueError: for an unknown `kind`, sizes that are not positive, and a sequence that is
+        ValueError: for an unknown `position`, sizes that are not positive, and a sequence that is
             longer than the learned table.
 
     Reference:
@@ -81,13 +57,14 @@ class PositionalEmbedding(Recomputable, keras.layers.Layer):
     ((1, 3, 4), (1, 3, 9))
     """
 
+    @renamed(kind="position", scale="scale_embedding")
     def __init__(
         self,
         vocabulary_size,
         hidden_dim,
         max_sequence_length=512,
-        kind="sinusoidal",
-        scale=False,
+        position="sinusoidal",
+        scale_embedding=False,
         mask_zero=False,
         dropout=0.0,
         embeddings_initializer=None,
@@ -102,18 +79,17 @@ class PositionalEmbedding(Recomputable, keras.layers.Layer):
             hidden_dim=hidden_dim,
             max_sequence_length=max_sequence_length,
         )
-        require(kind in KINDS, f"kind to be one of {KINDS}", kind=kind)
+        require(position in POSITIONS, f"position to be one of {POSITIONS}", position=position)
         self.vocabulary_size = vocabulary_size
         self.hidden_dim = hidden_dim
         self.max_sequence_length = max_sequence_length
-        self.kind = kind
-        self.scale = scale
+        self.position = position
+        self.scale_embedding = scale_embedding
         self.mask_zero = mask_zero
         self.dropout = dropout
         self.embeddings_initializer = keras.initializers.get(
             embeddings_initializer or keras.initializers.RandomNormal(stddev=hidden_dim**-0.5)
         )
-        self.supports_masking = True
 
     def build(self, input_shape):
         self.embeddings = self.add_weight(
@@ -123,8 +99,8 @@ class PositionalEmbedding(Recomputable, keras.layers.Layer):
             name="embeddings",
             autocast=False,  # rows are cast when they are looked up, not the whole table before
         )
-        self.add_positions = add_sinusoids if self.kind else add_nothing
-        if self.kind == "learned":
+        self.add_positions = add_sinusoids if self.position else add_nothing
+        if self.position == "learned":
             self.add_positions = LearnedPositions(
                 self.max_sequence_length,
                 self.embeddings_initializer,
@@ -146,24 +122,13 @@ class PositionalEmbedding(Recomputable, keras.layers.Layer):
 
     def call(self, token_ids, positions=None, reverse=False, training=None):
         if reverse:
-            return self.logits(ops.cast(token_ids, self.activation_dtype))
+            x = ops.cast(token_ids, self.activation_dtype)
+            return times_table(self.path, x, self.embeddings, self.activation_dtype)  # (B, T, V)
         rows = ops.take(self.embeddings, ops.cast(token_ids, "int32"), axis=0)  # (B, T, D)
         x = ops.cast(rows, self.activation_dtype)
-        if self.scale:
+        if self.scale_embedding:
             x = x * self.hidden_dim**0.5
         return self.dropout_layer(self.add_positions(x, positions), training=training)
-
-    def logits(self, x):
-        """`x (B, T, D)` times the transposed token table, `(B, T, V)`."""
-        if CacheScope.current() is None:
-            return times_transposed(x, ops.cast(self.embeddings, self.activation_dtype))
-        # The table is prepared once. In half precision TensorFlow multiplies faster by it as it is.
-        if self.activation_dtype == "float32":
-            table = compute_once(self.path, lambda: ops.transpose(self.embeddings))
-        else:
-            cast = compute_once(self.path, lambda: ops.cast(self.embeddings, self.activation_dtype))
-            table = ops.transpose(cast)
-        return ops.matmul(x, table)
 
     def compute_mask(self, token_ids, previous_mask=None):
         if self.mask_zero and len(token_ids.shape) == 2:
@@ -177,16 +142,3 @@ class PositionalEmbedding(Recomputable, keras.layers.Layer):
             else (*token_ids.shape, self.hidden_dim)
         )
         return keras.KerasTensor(shape, dtype=self.activation_dtype)
-
-    def get_config(self):
-        return super().get_config() | serialize_arguments(
-            self,
-            "vocabulary_size",
-            "hidden_dim",
-            "max_sequence_length",
-            "kind",
-            "scale",
-            "mask_zero",
-            "dropout",
-            "embeddings_initializer",
-        )

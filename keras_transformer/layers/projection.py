@@ -3,29 +3,19 @@
 import keras
 from keras import ops
 
+from keras_transformer.backend.prepared_kernel import prepared_kernel
+from keras_transformer.backend.recomputable import Recomputable
 from keras_transformer.checks import require
-from keras_transformer.layers.recomputable import Recomputable
-from keras_transformer.scopes import CacheScope, compute_once
 
 NAMES = ("query_key_value", "query", "key_value", "output", "expand", "contract")
 
 
 class Projection(Recomputable, keras.layers.Dense):
-    """`keras.layers.Dense`, which with a cache prepares its half-precision kernel only once.
-
-    With few rows a step's time is that of reading kernels: a cast at every step would double it,
-    and TensorFlow on CPUs is a third faster with half-precision kernels transposed.
-    """
+    """`keras.layers.Dense`, which goes on learning after LoRA was saved and loaded."""
 
     @property
     def kernel(self):
-        if CacheScope.current() is None or self.compute_dtype == "float32":
-            return self._merged_kernel()
-
-        def prepare():
-            return ops.transpose(ops.cast(self._merged_kernel(), self.compute_dtype))
-
-        return ops.transpose(compute_once(self.path, prepare))
+        return prepared_kernel(self.path, self._merged_kernel, self.compute_dtype)
 
     def _merged_kernel(self):
         if not self.lora_enabled:
@@ -67,49 +57,8 @@ class Projection(Recomputable, keras.layers.Dense):
         return {name: getattr(self, name) for name in names if hasattr(self, name)}
 
 
-class Compound(Recomputable, keras.layers.Layer):
-    """A layer with linear maps inside it, whose config keeps what `quantize` made of them.
-
-    Keras quantizes the maps, not the layer: without this it would be built again with float ones.
-
-    Args:
-        quantized: dict as in `get_config`, for each map that is quantized its name and serialized
-            constructor arguments, for each sublayer with such maps its name and their dict. None
-            means that no map is.
-    """
-
-    def __init__(self, *, quantized=None, **kwargs):
-        super().__init__(**kwargs)
-        self.quantized = quantized or {}
-
-    def precision(self, name):
-        """The constructor arguments of the map `name` that say how precise it is."""
-        arguments = keras.saving.deserialize_keras_object(self.quantized.get(name, {}))
-        return {"dtype": self.dtype_policy, **arguments}
-
-    def get_config(self):
-        quantized = quantized_maps(self) if self.built else self.quantized
-        return super().get_config() | ({"quantized": quantized} if quantized else {})
-
-
-def quantized_maps(layer):
-    """What is quantized now in a built `Compound`: its argument `quantized`."""
-    found = {}
-    for inner in layer._flatten_layers(include_self=False, recursive=False):
-        if isinstance(inner, Compound):
-            found[inner.name] = quantized_maps(inner)
-        elif isinstance(inner, keras.layers.Dense) and inner.quantization_mode:
-            found[inner.name] = {
-                "dtype": keras.saving.serialize_keras_object(inner.dtype_policy),
-                "quantization_config": keras.saving.serialize_keras_object(
-                    inner.quantization_config
-                ),
-            }
-    return {name: maps for name, maps in found.items() if maps}
-
-
 def projection(layer, units, name, input_shape):
-    """A built `Projection` with the biases, initial values and precision of a `Compound`."""
+    """A built `Projection` with the biases, initial values and precision of a `Layer`."""
     dense = Projection(
         units,
         use_bias=has_bias(layer.use_bias, name),

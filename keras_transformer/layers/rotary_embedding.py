@@ -4,22 +4,22 @@ import keras
 from keras import ops
 
 from keras_transformer.checks import require
-from keras_transformer.layers.arguments import serialize_arguments
-from keras_transformer.layers.recomputable import Recomputable
+from keras_transformer.layers.layer import Layer
 from keras_transformer.layers.rotary_scaling import frequencies
+from keras_transformer.renamed import renamed
 from keras_transformer.scopes import query_positions
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
-class RotaryEmbedding(Recomputable, keras.layers.Layer):
+class RotaryEmbedding(Layer):
     """Rotates queries and keys by an angle that grows with their position.
 
     Feature `i` of the first half of a head and feature `i` of its second half form a pair that
-    turns by `position * base ** (-2i / H)`, so scores depend on the distance of tokens only.
+    turns by `position * rotary_base ** (-2i / H)`, so scores depend on the distance of tokens only.
 
     Args:
-        base: number, the slowest wavelength in positions over 2 pi. 10,000 as in the paper.
-        scaling: dict, how the wavelengths are stretched for longer texts, see
+        rotary_base: number, the slowest wavelength in positions over 2 pi. 10,000 as in the paper.
+        rotary_scaling: dict, how the wavelengths are stretched for longer texts, see
             `layers.rotary_scaling.frequencies`. None leaves them.
 
     Call arguments:
@@ -43,12 +43,12 @@ class RotaryEmbedding(Recomputable, keras.layers.Layer):
            [-0.3 ,  0.99,  1.38,  1.01]], dtype=float32)
     """
 
-    def __init__(self, base=10000, scaling=None, **kwargs):
+    @renamed(base="rotary_base", scaling="rotary_scaling")
+    def __init__(self, rotary_base=10000, rotary_scaling=None, **kwargs):
         # Queries and keys keep the precision of the layer they come from.
         super().__init__(autocast=False, **kwargs)
-        self.base = base
-        self.scaling = scaling
-        self.supports_masking = True
+        self.rotary_base = rotary_base
+        self.rotary_scaling = rotary_scaling
 
     def build(self, input_shape):
         require(
@@ -58,7 +58,9 @@ class RotaryEmbedding(Recomputable, keras.layers.Layer):
         )
 
     def call(self, x):
-        frequency, amplitude = frequencies(self.base, x.shape[-1], self.scaling)  # (H/2,)
+        frequency, amplitude = frequencies(  # (H/2,)
+            self.rotary_base, x.shape[-1], self.rotary_scaling
+        )
         position = ops.cast(query_positions(x), "float32")  # (1|B, T)
         position = ops.reshape(position, (*ops.shape(position), 1, 1))
         angle = position * ops.convert_to_tensor(frequency)  # (1|B, T, 1, H/2)
@@ -68,9 +70,6 @@ class RotaryEmbedding(Recomputable, keras.layers.Layer):
         return ops.concatenate(
             [first * cos - second * sin, second * cos + first * sin], axis=-1
         )  # (B, T, N, H)
-
-    def get_config(self):
-        return super().get_config() | serialize_arguments(self, "base", "scaling")
 
 
 def rotary_embedding(argument):

@@ -32,7 +32,7 @@ def decoder_only(config, logits=True, dtype=None):
     """
     with of_dtype(dtype):
         token_ids = parts.token_ids_input("token_ids")  # (B, T)
-        mask = parts.not_padding(token_ids, config.pad_id)  # (B, T)
+        mask = parts.padding_mask(config, token_ids)  # (B, T)
         positions, attention_mask = parts.packed_lines(config, token_ids)
         embedding = parts.token_embedding(config, config.dropout)
         x = embedding(token_ids, positions=positions)  # (B, T, D)

@@ -36,25 +36,25 @@ def encoder_decoder(config, dtype=None):
     with of_dtype(dtype):
         source_ids = parts.token_ids_input("source_ids")  # (B, S)
         target_ids = parts.token_ids_input("target_ids")  # (B, T)
-        source_mask = parts.not_padding(source_ids, config.pad_id)  # (B, S)
-        embedding = parts.token_embedding(config, dropout=0.0, kinds=("sinusoidal",))
-        x = parts.embed(config, embedding, source_ids, "encoder")  # (B, S, D)
-        memory = encode(config, x, source_mask)  # (B, S, D)
+        source_mask = parts.padding_mask(config, source_ids)  # (B, S)
+        embedding = parts.token_embedding(config, dropout=0.0, positions=("sinusoidal",))
+        x = parts.embed_side(config, embedding, source_ids, "encoder")  # (B, S, D)
+        memory = encoder_stack(config, x, source_mask)  # (B, S, D)
         # Padding of the target comes last, where no token sees it: it needs no mask.
-        x = parts.embed(config, embedding, target_ids, "decoder")  # (B, T, D)
-        x = decode(config, x, memory, source_mask)  # (B, T, D)
+        x = parts.embed_side(config, embedding, target_ids, "decoder")  # (B, T, D)
+        x = decoder_stack(config, x, memory, source_mask)  # (B, T, D)
         logits = parts.logits(config, x, embedding, config.logits_bias)  # (B, T, V)
         return TransformerModel([source_ids, target_ids], logits, name="encoder_decoder")
 
 
-def encode(config, x, mask):
+def encoder_stack(config, x, mask):
     """The encoder's blocks, `(B, S, D) -> (B, S, D)`."""
     for i in range(config.num_layers):
         x = parts.block(EncoderBlock, config, f"encoder_block_{i}")(x, mask=mask)
     return keras.layers.Identity(name="memory")(parts.close_stack(config, x, "encoder_norm"))
 
 
-def decode(config, x, memory, memory_mask):
+def decoder_stack(config, x, memory, memory_mask):
     """The decoder's blocks, `(B, T, D) -> (B, T, D)`."""
     for i in range(config.num_decoder_layers or config.num_layers):
         name = f"decoder_block_{i}"

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_transformer.backend.graph import call_arguments
 from keras_transformer.checks import require
 from keras_transformer.config import TransformerConfig
 from keras_transformer.layers import (
@@ -9,6 +10,7 @@ from keras_transformer.layers import (
     DecoderBlock,
     EncoderBlock,
     PackedLines,
+    PaddingMask,
     PositionalEmbedding,
 )
 
@@ -63,7 +65,7 @@ def config_of(model):
     }
     both = encoder is not None and decoder is not None
     headless = decoder is not None and "logits" not in layers  # then nothing is tied
-    learned = embedding.kind == "learned" or "encoder_positions" in layers
+    learned = embedding.position == "learned" or "encoder_positions" in layers
     rotary = block.rotary
     pooled, segments = layers.get("pooled_output"), layers.get("segment_embedding")
     packed = [layer for layer in model.layers if isinstance(layer, PackedLines)]
@@ -80,11 +82,11 @@ def config_of(model):
         hidden_dim=embedding.hidden_dim,
         max_sequence_length=embedding.max_sequence_length,
         activation=activation,
-        position="rotary" if rotary else "learned" if learned else embedding.kind,
-        rotary_base=rotary.base if rotary else 10000.0,
-        rotary_scaling=dict(rotary.scaling) if rotary and rotary.scaling else None,
+        position="rotary" if rotary else "learned" if learned else embedding.position,
+        rotary_base=rotary.rotary_base if rotary else 10000.0,
+        rotary_scaling=dict(rotary.rotary_scaling) if rotary and rotary.rotary_scaling else None,
         window=decoder.window if decoder else None,
-        scale_embedding=embedding.scale,
+        scale_embedding=embedding.scale_embedding,
         tie_embeddings="logits_projection" not in layers and not headless,
         logits_bias=decoder is not None and isinstance(layers.get("logits"), Bias),
         num_segments=segments.input_dim if segments else 0,
@@ -100,7 +102,8 @@ def config_of(model):
 def _pad_id(model):
     """What token ids are compared with to find padding, or None."""
     for operation in model.operations:
-        if type(operation).__name__ == "NotEqual":
-            # Keras keeps what an operation was called with in its node of the graph only.
-            return operation._inbound_nodes[0].arguments.args[1]
+        if isinstance(operation, PaddingMask):
+            return operation.pad_id
+        if type(operation).__name__ == "NotEqual":  # of a file from before there was that layer
+            return call_arguments(operation)[1]
     return None

@@ -4,7 +4,7 @@ import contextlib
 
 import keras
 
-from keras_transformer.layers.recomputable import Recomputable
+from keras_transformer.backend.recomputable import Recomputable
 
 
 @keras.saving.register_keras_serializable("keras_transformer")

@@ -1,17 +1,17 @@
 """The parts of a config as layers, in the names that a summary shows."""
 
 import keras
-from keras import ops
 
 from keras_transformer.layers import (
     Bias,
     LearnedPositions,
     PackedLines,
+    PaddingMask,
     PositionalEmbedding,
     RotaryEmbedding,
 )
 from keras_transformer.layers.dropout import Dropout
-from keras_transformer.layers.transformer_block import normalization
+from keras_transformer.layers.normalization import normalization
 
 
 def token_ids_input(name):
@@ -19,9 +19,11 @@ def token_ids_input(name):
     return keras.Input((None,), dtype="int32", name=name)
 
 
-def not_padding(token_ids, pad_id):
+def padding_mask(config, token_ids):
     """`(B, T)` bool, True for real tokens; None when the vocabulary has no padding."""
-    return None if pad_id is None else ops.not_equal(token_ids, pad_id)
+    if config.pad_id is None:
+        return None
+    return PaddingMask(config.pad_id, name="padding_mask")(token_ids)
 
 
 def packed_lines(config, token_ids):
@@ -31,21 +33,21 @@ def packed_lines(config, token_ids):
     return PackedLines(config.line_start_id, name="packed_lines")(token_ids)
 
 
-def token_embedding(config, dropout, kinds=("sinusoidal", "learned")):
-    """The token table, with positions if the config's are one of the `kinds`."""
+def token_embedding(config, dropout, positions=("sinusoidal", "learned")):
+    """The token table, with positions if the config's are one of the `positions`."""
     return PositionalEmbedding(
         config.vocabulary_size,
         config.hidden_dim,
         config.max_sequence_length,
-        kind=config.position if config.position in kinds else None,
-        scale=config.scale_embedding,
+        position=config.position if config.position in positions else None,
+        scale_embedding=config.scale_embedding,
         dropout=dropout,
         embeddings_initializer=initializer(config),
         name="embedding",
     )
 
 
-def embed(config, embedding, token_ids, side):
+def embed_side(config, embedding, token_ids, side):
     """`(B, T, D)` of the encoder's or the decoder's `token_ids (B, T)`; `side` names which."""
     x = embedding(token_ids)
     if config.position == "learned":

@@ -6,7 +6,7 @@ Shape letters as in `keras_transformer.layers`; N = B * T, the tokens of a batch
 import keras
 from keras import ops
 
-from keras_transformer.layers.arithmetic import softmax_and_log_total
+from keras_transformer.backend.softmax import softmax_and_log_total
 from keras_transformer.training.accumulation import with_weight
 
 

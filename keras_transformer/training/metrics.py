@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_transformer.layers.arithmetic import largest
+from keras_transformer.backend.softmax import largest
 from keras_transformer.training.losses import flat_tokens, label_logits, token_crossentropy
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 from keras import ops
 
-from keras_transformer.layers.positional_embedding import sinusoids
+from keras_transformer.layers.sinusoidal_positions import sinusoids
 from keras_transformer.zoo.bart import HEAD, Bart
 
 

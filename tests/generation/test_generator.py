@@ -390,9 +390,9 @@ def test_a_learned_table_is_used_to_its_end_and_no_further(beams):
 
 def test_only_the_decoders_table_limits_new_tokens():
     source_ids, target_ids = (keras.Input((None,), dtype="int32") for _ in range(2))
-    x = kt.PositionalEmbedding(11, 8, max_sequence_length=3, kind="learned")(source_ids)
+    x = kt.PositionalEmbedding(11, 8, max_sequence_length=3, position="learned")(source_ids)
     memory = keras.layers.Identity(name="memory")(x)
-    embedding = kt.PositionalEmbedding(11, 8, max_sequence_length=8, kind="learned")
+    embedding = kt.PositionalEmbedding(11, 8, max_sequence_length=8, position="learned")
     x = kt.DecoderBlock(2, 16)(embedding(target_ids), memory)
     model = keras.Model([source_ids, target_ids], embedding(x, reverse=True))
     with tiny.without_tracing():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from tiny import BACKEND, numpy
 
-from keras_transformer.layers.feed_forward import activation_function
+from keras_transformer.layers.activations import activation_function
 
 X = np.linspace(-6, 6, 101, dtype="float32")
 both_formulas = pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from tiny import BACKEND, numpy, random_array, reload
 
-from keras_transformer.layers.layer_normalization import LayerNormalization
+from keras_transformer.layers.normalization import LayerNormalization
 
 SHAPE = 3, 5, 8
 

@@ -6,7 +6,7 @@ import pytest
 from tiny import BACKEND, numpy, random_array, reload
 
 import keras_transformer as kt
-from keras_transformer.layers.positional_embedding import sinusoids
+from keras_transformer.layers.sinusoidal_positions import sinusoids
 
 V, D, T = 11, 8, 6
 IDS = np.array([[3, 4, 5, 6, 7, 0], [9, 9, 1, 2, 0, 0]])
@@ -32,7 +32,7 @@ def test_sinusoids_are_the_papers():
 @pytest.mark.parametrize("kind", ["sinusoidal", "learned", None])
 @pytest.mark.parametrize("scale", [True, False])
 def test_tokens_plus_positions(kind, scale):
-    layer = kt.PositionalEmbedding(V, D, 16, kind=kind, scale=scale)
+    layer = kt.PositionalEmbedding(V, D, 16, position=kind, scale_embedding=scale)
     x = numpy(layer(IDS))
     tokens = numpy(layer.embeddings)[IDS] * (D**0.5 if scale else 1)
     positions = {
@@ -44,7 +44,7 @@ def test_tokens_plus_positions(kind, scale):
 
 
 def test_both_tables_start_different():
-    layer = kt.PositionalEmbedding(V, D, V, kind="learned", embeddings_initializer="uniform")
+    layer = kt.PositionalEmbedding(V, D, V, position="learned", embeddings_initializer="uniform")
     layer(IDS)
     assert not np.allclose(numpy(layer.embeddings), numpy(layer.add_positions.embeddings))
 
@@ -68,7 +68,7 @@ def test_mask_zero_marks_padding():
 def test_sinusoids_have_no_limit_and_the_learned_table_has():
     ids = np.ones((1, 9), "int32")
     assert tuple(kt.PositionalEmbedding(V, D, 8)(ids).shape) == (1, 9, D)
-    learned = kt.PositionalEmbedding(V, D, 8, kind="learned")
+    learned = kt.PositionalEmbedding(V, D, 8, position="learned")
     assert tuple(learned(ids[:, :8]).shape) == (1, 8, D)
     with pytest.raises(ValueError, match=r"at most max_sequence_length=8 tokens.*length=9"):
         learned(ids)
@@ -78,7 +78,7 @@ def test_sinusoids_have_no_limit_and_the_learned_table_has():
 @pytest.mark.parametrize("call", ["predict", "evaluate", "fit"])
 def test_the_table_ends_in_compiled_programs_of_any_length_too(call, jit_compile):
     token_ids = keras.Input((None,), dtype="int32")
-    x = kt.PositionalEmbedding(9, 4, max_sequence_length=16, kind="learned")(token_ids)
+    x = kt.PositionalEmbedding(9, 4, max_sequence_length=16, position="learned")(token_ids)
     model = keras.Model(token_ids, x)
     model.compile("sgd", "mse", jit_compile=jit_compile and keras.backend.backend() != "torch")
 
@@ -95,7 +95,7 @@ def test_the_table_ends_in_compiled_programs_of_any_length_too(call, jit_compile
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ({"kind": "rotary"}, "kind to be one of .*kind='rotary'"),
+        ({"position": "rotary"}, "position to be one of .*position='rotary'"),
         ({"vocabulary_size": 0}, "positive sizes.*vocabulary_size=0"),
         ({"hidden_dim": -1}, "positive sizes.*hidden_dim=-1"),
         ({"max_sequence_length": 0}, "positive sizes.*max_sequence_length=0"),
@@ -137,7 +137,7 @@ def test_rotary_needs_an_even_head():
 
 @pytest.mark.parametrize("kind", ["sinusoidal", "learned"])
 def test_positions_may_be_given(kind):
-    layer = kt.PositionalEmbedding(V, D, 16, kind=kind)
+    layer = kt.PositionalEmbedding(V, D, 16, position=kind)
     positions = np.array([[0, 1, 2, 0, 1, 2], [7, 7, 0, 15, 2, 3]])
     x = numpy(layer(IDS, positions=positions))
     for row, column in np.ndindex(positions.shape):
@@ -159,7 +159,7 @@ def float32(x):
 @POLICIES
 @pytest.mark.parametrize("dtype", ["int16", "uint16", "uint32", "int64", "float32", "float64"])
 def test_large_ids_and_positions_are_exact(policy, dtype):
-    layer = kt.PositionalEmbedding(3000, D, 3000, kind="learned", mask_zero=True, dtype=policy)
+    layer = kt.PositionalEmbedding(3000, D, 3000, position="learned", mask_zero=True, dtype=policy)
     expected = float32(layer(LARGE, positions=LARGE))
     table, places = numpy(layer.embeddings), numpy(layer.add_positions.embeddings)
     np.testing.assert_allclose(expected, table[LARGE] + places[LARGE], atol=0.02)
@@ -198,7 +198,7 @@ class Subclassed(keras.Model):
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
-        self.embedding = kt.PositionalEmbedding(3000, D, kind="learned", mask_zero=True)
+        self.embedding = kt.PositionalEmbedding(3000, D, position="learned", mask_zero=True)
         self.lines = kt.layers.PackedLines(300)
         self.encoder, self.decoder = kt.EncoderBlock(2, 16), kt.DecoderBlock(2, 16)
         self.head = kt.layers.MaskedLMHead()
@@ -206,7 +206,7 @@ class Subclassed(keras.Model):
     def call(self, inputs):
         positions, attention_mask = self.lines(inputs["source"])
         x = self.embedding(inputs["source"], positions=positions)
-        memory = self.encoder(x, attention_mask=attention_mask, positions=inputs["wanted"])
+        memory = self.encoder(x, attention_mask=attention_mask, wanted=inputs["wanted"])
         x = self.decoder(self.embedding(inputs["target"]), memory)
         return self.embedding(self.head(x), reverse=True)
 

@@ -335,7 +335,7 @@ def test_one_step_in_half_precision(next_sentence):
 def test_a_text_classifier_by_hand_has_659592_parameters_and_learns():
     """The Transformer of Microsoft's AI-For-Beginners lesson, from layers."""
     token_ids = keras.Input((None,), dtype="int32")
-    x = kt.PositionalEmbedding(20000, 32, 256, kind="learned")(token_ids)
+    x = kt.PositionalEmbedding(20000, 32, 256, position="learned")(token_ids)
     x = kt.EncoderBlock(num_heads=2, key_dim=32, intermediate_dim=32)(x)
     x = keras.layers.GlobalAveragePooling1D()(x)
     x = keras.layers.Dense(20, activation="relu")(x)

@@ -5,7 +5,8 @@ import pytest
 from keras import ops
 from tiny import BACKEND, numpy, random_array
 
-from keras_transformer.layers.arithmetic import softmax_and_log_total, times_transposed
+from keras_transformer.backend.softmax import softmax_and_log_total
+from keras_transformer.backend.times_transposed import times_transposed
 
 SHAPES = pytest.mark.parametrize(
     ("x", "y"), [((2, 3, 4), (5, 4)), ((3, 4), (5, 4)), ((2, 6, 3, 4), (2, 6, 5, 4))]

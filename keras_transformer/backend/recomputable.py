@@ -3,9 +3,9 @@
 import functools
 
 from keras import ops, tree
-from keras.src.backend import get_keras_mask, set_keras_mask
 
 from keras_transformer.backend import recomputation
+from keras_transformer.backend.implicit_mask import implicit_mask, with_implicit_mask
 from keras_transformer.scopes import AttentionScope, CacheScope, Recomputation
 
 
@@ -43,7 +43,7 @@ def recomputed(layer_call, layer):
         def compute(*floats):
             inputs = list(flat)
             for i, x in zip(places, floats, strict=True):
-                inputs[i] = with_mask(x, get_keras_mask(flat[i]))
+                inputs[i] = with_implicit_mask(x, implicit_mask(flat[i]))
             args_again, kwargs_again = tree.pack_sequence_as((args, kwargs), inputs)
             with (
                 Recomputation(),
@@ -57,19 +57,12 @@ def recomputed(layer_call, layer):
                 for i, state in enumerate(states)
                 if now.get(id(state)) is not known.get(id(state))
             }
-            return y, tree.map_structure(get_keras_mask, y), changed
+            return y, tree.map_structure(implicit_mask, y), changed
 
         y, masks, changed = recomputation.remat(compute)(*(flat[i] for i in places))
         for i, value in changed.items():
             known[id(states[i])] = ops.copy(states[i].value)  # with which it is done again
             states[i].assign(value)
-        return tree.map_structure(with_mask, y, masks)
+        return tree.map_structure(with_implicit_mask, y, masks)
 
     return call
-
-
-def with_mask(x, mask):
-    """`x` with the implicit `mask`, if it is one."""
-    if mask is not None:
-        set_keras_mask(x, mask)
-    return x

@@ -7,7 +7,7 @@ from keras import ops
 from tiny import BACKEND, config, make, numpy, random_array, randomize
 
 import keras_transformer as kt
-from keras_transformer.layers.real_tokens import at_real_tokens
+from keras_transformer.backend.real_tokens import at_real_tokens
 
 on_tensorflow = pytest.mark.skipif(BACKEND != "tensorflow", reason="elsewhere shapes are known")
 MASKS = {
@@ -76,11 +76,9 @@ def test_gradients_are_those_of_all_tokens_where_they_count(mask, jit_compile):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
 
 
-def test_a_cache_and_no_mask_leave_the_tokens_as_they_are():
+def test_without_a_mask_the_tokens_are_left_as_they_are():
     x = ops.ones((2, 3, 4))
     assert at_real_tokens(lambda y: y, x, None) is x
-    with kt.CacheScope(length=3):
-        assert at_real_tokens(lambda y: y, x, ops.zeros((2, 3), "bool")) is x
 
 
 @pytest.mark.parametrize("block", [kt.EncoderBlock, kt.DecoderBlock])

@@ -1,25 +1,30 @@
 """What is done to every token by itself need not be done to padding."""
 
-import keras
-
+from keras_transformer.backend.dispatch import operation
 from keras_transformer.backend.vectorized_map import in_vectorized_map
 from keras_transformer.backend.xla import in_xla
-from keras_transformer.scopes import CacheScope
 
 
+@operation
 def at_real_tokens(function, x, mask):
     """`function(x)`, of `x (B, T, D)`, where it does the same to every token by itself.
 
-    In TensorFlow without XLA the function gets the real tokens alone, `(1, R, D)`, and padding
-    becomes 0, so that it costs next to nothing. Elsewhere, in `tf.vectorized_map`, and without a
-    mask, it gets `x`.
+    What comes out for padding, where `mask (B|1, T|1)` is False, means nothing.
 
     >>> x, mask = keras.ops.ones((1, 3, 2)), keras.ops.convert_to_tensor([[True, True, False]])
     >>> float(at_real_tokens(lambda x: 2 * x, x, mask)[0, 1, 0])
     2.0
     """
-    on_any_shape = keras.config.backend() == "tensorflow" and not in_xla()
-    if mask is None or CacheScope.current() or not on_any_shape or in_vectorized_map():
+    return function(x)
+
+
+@at_real_tokens.on("tensorflow")
+def at_real_tokens_alone(function, x, mask):
+    """The function gets the real tokens alone, `(1, R, D)`, and padding becomes 0, at no cost.
+
+    Not so by XLA and in `tf.vectorized_map`, where shapes may not depend on values.
+    """
+    if mask is None or in_xla() or in_vectorized_map():
         return function(x)
     import tensorflow as tf
 

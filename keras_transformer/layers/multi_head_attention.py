@@ -1,0 +1,89 @@
+"""What self- and cross-attention share."""
+
+import keras
+from keras import ops
+
+from keras_transformer.checks import require
+from keras_transformer.layers.dot_product_attention import attention_weights, weighted_sum
+from keras_transformer.layers.dropout import Dropout
+from keras_transformer.layers.layer import Layer
+from keras_transformer.layers.projection import projection
+from keras_transformer.layers.rotary_embedding import rotary_embedding
+from keras_transformer.layers.tokens import whole_mask
+from keras_transformer.scopes import AttentionScope
+
+
+class MultiHeadAttention(Layer):
+    """Heads of queries, keys and values, scaled dot products, the output map.
+
+    Inside, tensors are heads first: query `(B, N, T, H)`, key and value `(B, K, S, H)`.
+    """
+
+    def __init__(
+        self,
+        num_heads,
+        key_dim=None,
+        num_key_value_heads=None,
+        rotary=None,
+        attention_dropout=0.0,
+        use_bias=True,
+        kernel_initializer="glorot_uniform",
+        **kwargs,
+    ):
+        super().__init__(autocast=False, **kwargs)  # of places: half precision has no 257
+        key_value_heads = num_heads if num_key_value_heads is None else num_key_value_heads
+        require(num_heads > 0, "num_heads to be positive", num_heads=num_heads)
+        require(
+            0 < key_value_heads <= num_heads and num_heads % key_value_heads == 0,
+            "num_key_value_heads to divide num_heads",
+            num_heads=num_heads,
+            num_key_value_heads=num_key_value_heads,
+        )
+        self.num_heads = num_heads
+        self.key_dim = key_dim
+        self.num_key_value_heads = key_value_heads
+        self.rotary = rotary_embedding(rotary)
+        self.attention_dropout = attention_dropout
+        self.use_bias = use_bias
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+
+    def build(self, input_shape):
+        hidden_dim = input_shape[-1]
+        require(
+            self.key_dim or hidden_dim % self.num_heads == 0,
+            "hidden_dim to be a multiple of num_heads unless key_dim is given",
+            hidden_dim=hidden_dim,
+            num_heads=self.num_heads,
+        )
+        self.head_dim = self.key_dim or hidden_dim // self.num_heads
+        self.rotate = self.rotary or (lambda heads: heads)
+        if self.rotary:
+            self.rotary.build((None, None, self.num_heads, self.head_dim))
+        self.output_projection = projection(
+            self, hidden_dim, "output", (None, None, self.num_heads * self.head_dim)
+        )
+        self.dropout_layer = Dropout(
+            self.attention_dropout, name="dropout", dtype=self.dtype_policy
+        )
+
+    def split_heads(self, x):
+        """`(B, T, N * H)` as `(B, T, N, H)`, for any number of heads."""
+        return ops.reshape(x, (*ops.shape(x)[:2], x.shape[-1] // self.head_dim, self.head_dim))
+
+    def attend(self, query, key, value, may_look=None):
+        """What `query (B, N, T, H)` finds in `key value (B, K, S, H)`: `(B, T, D)`."""
+        weights = attention_weights(query, key, may_look)  # (B, N, T, S)
+        if scope := AttentionScope.current():
+            scope.record(self.path, weights)
+        weights = self.dropout_layer(ops.cast(weights, value.dtype))
+        x = swap_heads(weighted_sum(weights, value))  # (B, T, N, H)
+        x = ops.reshape(x, (*ops.shape(x)[:2], self.num_heads * self.head_dim))
+        return self.output_projection(x)  # (B, T, D)
+
+    def compute_mask(self, x, previous_mask=None):
+        return whole_mask(previous_mask, x)
+
+
+def swap_heads(x):
+    """`(B, T, N, H)` as `(B, N, T, H)`, and back."""
+    return ops.transpose(x, (0, 2, 1, 3))
