@@ -1,7 +1,19 @@
 """One way to refuse: what was expected, and what came instead."""
 
+from typing import Any
 
-def refusal(expectation, received=None, /, *, where=None, error=ValueError, **values):
+from keras_transformer.types import Shape, Tensor
+
+
+def refusal(
+    expectation: str,
+    received=None,
+    /,
+    *,
+    where: str | None = None,
+    error: type[Exception] = ValueError,
+    **values: Any,
+) -> Exception:
     """The error that says what was expected and what came, for `raise refusal(...)`.
 
     Args:
@@ -21,7 +33,7 @@ def refusal(expectation, received=None, /, *, where=None, error=ValueError, **va
     return error(f"E{sentence}" if where is None else f"{where}: e{sentence}")
 
 
-def require(condition, expectation, received=None, /, **details):
+def require(condition, expectation: str, received=None, /, **details: Any) -> None:
     """Raises the `refusal` of the other arguments unless `condition` holds.
 
     >>> require(8 % 3 == 0, "num_heads to divide hidden_dim", hidden_dim=8, num_heads=3)
@@ -32,7 +44,7 @@ def require(condition, expectation, received=None, /, **details):
         raise refusal(expectation, received, **details)
 
 
-def check_shape(name, mask, expected):
+def check_shape(name: str, mask: Tensor | None, expected: Shape) -> None:
     """Raises unless every known dimension of `mask` is as expected, or 1 to broadcast."""
     if mask is not None:
         shape = tuple(mask.shape)

@@ -1,8 +1,11 @@
 """The architecture of a model, and the table of named sizes."""
 
+from __future__ import annotations
+
 import dataclasses
 import difflib
 import json
+from typing import Any
 
 from keras_transformer.checks import require
 from keras_transformer.layers.projection import has_bias
@@ -161,12 +164,12 @@ class TransformerConfig:
             )
 
     @property
-    def head_dim(self):
+    def head_dim(self) -> int:
         """H, the size of a head."""
         return self.key_dim or self.hidden_dim // self.num_heads
 
     @classmethod
-    def preset(cls, name, **changes):
+    def preset(cls, name: str, **changes: Any) -> TransformerConfig:
         """The named size, with `changes` to single fields.
 
         Raises:
@@ -182,7 +185,7 @@ class TransformerConfig:
         require(name in PRESETS, f"name to be a preset, such as {closest!r}", name=name)
         return cls(**{**PRESETS[name], **changes})
 
-    def modernized(self):
+    def modernized(self) -> TransformerConfig:
         """The parts of Llama 2 (Touvron et al. 2023), with as many weights in the matrices.
 
         Example:
@@ -206,12 +209,12 @@ class TransformerConfig:
             intermediate_dim=max(1, (2 * self.intermediate_dim + freed) // 3),  # three matrices now
         )
 
-    def to_json(self):
+    def to_json(self) -> str:
         """The fields as a JSON object."""
         return json.dumps(dataclasses.asdict(self), indent=2)
 
     @classmethod
-    def from_json(cls, text):
+    def from_json(cls, text: str) -> TransformerConfig:
         """The config that `to_json` wrote."""
         fields = json.loads(text)
         known = {field.name for field in dataclasses.fields(cls)}

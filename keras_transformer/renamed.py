@@ -2,9 +2,10 @@
 
 import functools
 import inspect
+from collections.abc import Callable
 
 
-def renamed(**names):
+def renamed(**names: str) -> Callable:
     """Lets a function take arguments by their former names, too: `renamed(old="new")`.
 
     >>> @renamed(colour="color")

@@ -6,10 +6,13 @@ model made of these layers, a reloaded one included, can be run with either.
 """
 
 import threading
+from collections.abc import Callable
+from typing import Any, Self
 
 from keras import ops
 
-from keras_transformer.checks import require
+from keras_transformer.checks import refusal
+from keras_transformer.types import Tensor
 
 _active = threading.local()
 
@@ -17,16 +20,16 @@ _active = threading.local()
 class Scope:
     """A context that layers find with `current()`; scopes of one kind nest."""
 
-    def __init__(self):
-        self._calls = {}
+    def __init__(self) -> None:
+        self._calls: dict[str, int] = {}
 
-    def nth_call(self, path):
+    def nth_call(self, path: str) -> int:
         """How many calls of the layer at `path` the scope has seen before: 0 the first time."""
         call = self._calls[path] = self._calls.get(path, -1) + 1
         return call
 
     @classmethod
-    def current(cls):
+    def current(cls) -> Self | None:
         """The innermost active scope of this kind in this thread, or None."""
         stack = getattr(_active, cls.__name__, None)
         return stack[-1] if stack else None
@@ -79,16 +82,17 @@ class CacheScope(Scope):
 
     def __init__(
         self,
-        state=None,
-        index=0,
-        length=None,
-        positions=None,
-        key_positions=None,
-        visible=None,
-        sliding=False,
-    ):
+        state: dict | None = None,
+        index: int | Tensor = 0,
+        length: int | None = None,
+        positions: Tensor | None = None,
+        key_positions: Tensor | None = None,
+        visible: Tensor | None = None,
+        sliding: bool = False,
+    ) -> None:
         super().__init__()
-        require(length is not None, "a length for the cache", length=length)
+        if length is None:
+            raise refusal("a length for the cache", length=length)
         self.past = dict(state["past"]) if state else {}
         self.computed = dict(state["computed"]) if state else {}
         self.index = index
@@ -99,11 +103,11 @@ class CacheScope(Scope):
         self.sliding = sliding
 
     @property
-    def state(self):
+    def state(self) -> dict:
         """The cache: `past`, whose tensors `(B, any, S, ...)` have a slot a token, and the rest."""
         return {"past": self.past, "computed": self.computed}
 
-    def append(self, path, *tensors):
+    def append(self, path: str, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Adds each tensor `(B, any, T, ...)` to its cache; returns the S entries.
 
         `path` names the layer; a layer called several times in one pass has a cache a call.
@@ -122,7 +126,7 @@ class CacheScope(Scope):
         )
         return self.past[key]
 
-    def places(self, steps):
+    def places(self, steps: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """As the function `places`, for tokens `steps (1, T)`, counted from 0."""
         query = self.index + steps if self.positions is None else self.positions
         key = self.key_positions
@@ -135,13 +139,13 @@ class CacheScope(Scope):
             visible = ops.logical_and(visible, self.visible)
         return query, key, visible
 
-    def append_mask(self, path, mask, x):
+    def append_mask(self, path: str, mask: Tensor | None, x: Tensor) -> Tensor:
         """`mask (B|1, T)` of the new tokens `x (B, T, ...)` as that of all S entries, `(B, S)`."""
         mask = ops.broadcast_to(mask, ops.shape(x)[:2])
         (mask,) = self.append(path, ops.expand_dims(mask, 1))  # (B, 1, S)
         return mask[:, 0]
 
-    def once(self, path, compute):
+    def once(self, path: str, compute: Callable[[], Any]) -> Any:
         """What `compute()` returned for the layer at `path` when the cache was made."""
         key = self._key(path)
         if key not in self.computed:
@@ -173,11 +177,11 @@ class AttentionScope(Scope):
     (1, 2, 3, 3)
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
-        self.weights = {}
+        self.weights: dict[str, Tensor] = {}
 
-    def record(self, path, weights):
+    def record(self, path: str, weights: Tensor) -> None:
         """Keeps `weights (B, N, T, S)` under the layer's path and, but for the first, its call."""
         call = self.nth_call(path)
         self.weights[f"{path}#{call}" if call else path] = weights
@@ -190,28 +194,28 @@ class Recomputation(Scope):
 class Uncached:
     """What a layer finds where there is no cache: its tokens are all that there are."""
 
-    def append(self, path, *tensors):
+    def append(self, path: str, *tensors: Tensor) -> tuple[Tensor, ...]:
         return tensors
 
-    def places(self, steps):
+    def places(self, steps: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         return steps, steps, None
 
-    def append_mask(self, path, mask, x):
+    def append_mask(self, path: str, mask: Tensor | None, x: Tensor) -> Tensor:
         return mask
 
-    def once(self, path, compute):
+    def once(self, path: str, compute: Callable[[], Any]) -> Any:
         return compute()
 
 
 UNCACHED = Uncached()
 
 
-def cache():
+def cache() -> CacheScope | Uncached:
     """The `CacheScope` around, or what does as if there were no cache."""
     return CacheScope.current() or UNCACHED
 
 
-def places(x):
+def places(x: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
     """Where the tokens of `x (B, T, ...)` are, and the keys that they may look at.
 
     Returns:
@@ -221,6 +225,6 @@ def places(x):
     return cache().places(ops.arange(ops.shape(x)[1])[None])
 
 
-def query_positions(x):
+def query_positions(x: Tensor) -> Tensor:
     """The position of each token of `x (B, T, ...)` in its sequence: `(1|B, T)` ints."""
     return places(x)[0]

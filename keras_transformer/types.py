@@ -1,6 +1,13 @@
 """What hints name."""
 
+from collections.abc import Callable
 from typing import Any
+
+import keras
 
 # A tensor of whatever backend Keras runs on, or what it makes one of. No class is common to them.
 Tensor = Any
+Shape = tuple[Any, ...]  # of numbers, or None where a size is unknown
+Activation = str | dict | Callable[[Tensor], Tensor]
+Initializer = str | dict | keras.initializers.Initializer
+DType = str | keras.DTypePolicy

@@ -1,16 +1,16 @@
 """An operation that is written plainly, and what a backend does otherwise."""
 
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import keras
 
 
-def operation(plain):
-    """Makes of `plain` an operation that a backend may have its own form of.
+class Operation:
+    """What `plain` computes; a backend may have its own form `on` it.
 
-    The plain form says what is computed; `on` a backend that has one, its own form is called.
-
-    >>> @operation
+    >>> @Operation
     ... def twice(x):
     ...     return x + x
     >>> @twice.on("tensorflow", "jax", "torch")
@@ -19,18 +19,20 @@ def operation(plain):
     >>> twice(3) == twice.plain(3)
     True
     """
-    forms = {}
 
-    @functools.wraps(plain)
-    def call(*args, **kwargs):
-        return forms.get(keras.config.backend(), plain)(*args, **kwargs)
+    def __init__(self, plain: Callable) -> None:
+        functools.update_wrapper(self, plain)
+        self.plain = plain
+        self.forms: dict[str, Callable] = {}
 
-    def on(*backends):
-        def register(form):
-            forms.update(dict.fromkeys(backends, form))
+    def on(self, *backends: str) -> Callable[[Callable], Callable]:
+        """Makes of a function the form that these backends call."""
+
+        def register(form: Callable) -> Callable:
+            self.forms.update(dict.fromkeys(backends, form))
             return form
 
         return register
 
-    call.plain, call.on = plain, on
-    return call
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.forms.get(keras.config.backend(), self.plain)(*args, **kwargs)

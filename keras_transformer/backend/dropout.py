@@ -2,13 +2,16 @@
 
 import keras
 
-from keras_transformer.backend.dispatch import operation
+from keras_transformer.backend.dispatch import Operation
+from keras_transformer.types import Shape, Tensor
 
 VALUES = 2**16  # of 16 random bits
 
 
-@operation
-def dropout(x, rate, seed, noise_shape=None):
+@Operation
+def dropout(
+    x: Tensor, rate: float, seed: keras.random.SeedGenerator, noise_shape: Shape | None = None
+) -> Tensor:
     """`x` with a share of `rate` of its values 0, and the others larger by as much.
 
     `seed` is a `keras.random.SeedGenerator`; values share what is drawn where `noise_shape` is 1.
@@ -17,7 +20,9 @@ def dropout(x, rate, seed, noise_shape=None):
 
 
 @dropout.on("tensorflow")
-def dropout_of_16_bits(x, rate, seed, noise_shape=None):
+def dropout_of_16_bits(
+    x: Tensor, rate: float, seed: keras.random.SeedGenerator, noise_shape: Shape | None = None
+) -> Tensor:
     """The same at the price of 16 random bits a value and not 32.
 
     Random numbers are the dearest part of a training step after the matrix products. Half of them

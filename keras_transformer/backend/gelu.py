@@ -4,17 +4,18 @@ import math
 
 from keras import ops
 
-from keras_transformer.backend.dispatch import operation
+from keras_transformer.backend.dispatch import Operation
+from keras_transformer.types import Tensor
 
 
-@operation
-def gelu(x):
+@Operation
+def gelu(x: Tensor) -> Tensor:
     """`x * Phi(x)`, Phi being the standard normal distribution's."""
     return ops.gelu(x, approximate=False)
 
 
 @gelu.on("tensorflow")
-def gelu_with_gradient(x):
+def gelu_with_gradient(x: Tensor) -> Tensor:
     """The derivative that TensorFlow finds by itself takes half as many passes again over `x`."""
 
     @ops.custom_gradient
@@ -30,14 +31,14 @@ def gelu_with_gradient(x):
     return activated(x)
 
 
-@operation
-def gelu_tanh(x):
+@Operation
+def gelu_tanh(x: Tensor) -> Tensor:
     """`x * (1 + tanh(u)) / 2`, where `u = sqrt(2 / pi) * (x + 0.044715 * x^3)`."""
     return ops.gelu(x, approximate=True)
 
 
 @gelu_tanh.on("tensorflow")
-def gelu_tanh_with_gradient(x):
+def gelu_tanh_with_gradient(x: Tensor) -> Tensor:
     """`(1 + tanh(u)) / 2` is `sigmoid(2 * u)`: fewer passes over `x`, and over its gradient."""
 
     @ops.custom_gradient

@@ -1,5 +1,9 @@
 """The graph of a Functional model, which Keras keeps to itself: found, cut and run in parts."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
 import keras
 from keras.src.models.functional import Functional  # what Keras makes of a `keras.Model`
 
@@ -34,7 +38,7 @@ class Graph:
     1.0
     """
 
-    def __init__(self, model, name):
+    def __init__(self, model: keras.Model, name: str) -> None:
         self.name = name
         self.model = functional(model)
         if self.model is None:
@@ -53,11 +57,11 @@ class Graph:
         require(len(found) < 2, f"one layer named {name!r}, called once", calls=len(found))
         self.named = found.pop() if found else None
 
-    def part(self, output, *given):
+    def part(self, output: Symbol, *given: Symbol) -> Subgraph:
         """What computes the symbol `output` from the inputs and the symbols `given`."""
         return Subgraph(self, output, given)
 
-    def arguments(self, symbol):
+    def arguments(self, symbol: Symbol) -> tuple:
         """The node that computes `symbol`, and the symbols that it asks for, by their ids."""
         node = _node(symbol.tensor)
         return node, {id(x): self._within(Symbol(symbol.calls, x)) for x in node.input_tensors}
@@ -89,7 +93,7 @@ class Graph:
 class Symbol:
     """What a layer puts out in one of its calls; equal to others of the same call."""
 
-    def __init__(self, calls, tensor):
+    def __init__(self, calls: tuple, tensor: keras.KerasTensor) -> None:
         self.calls = calls
         self.tensor = tensor
         self._key = *map(id, calls), id(tensor)
@@ -112,7 +116,7 @@ class Subgraph:
         operations: what runs, in order.
     """
 
-    def __init__(self, graph, output, given):
+    def __init__(self, graph: Graph, output: Symbol, given: Sequence[Symbol]) -> None:
         self.output, self.inputs, self._steps = output, [], []
         done, stack = set(given), [output]
         while stack:
@@ -142,7 +146,7 @@ class Subgraph:
         return values[self.output]
 
 
-def functional(model):
+def functional(model: keras.Operation) -> Functional | None:
     """The Functional model that `model` is, or that a Sequential one has inside, or None."""
     if isinstance(model, keras.Sequential):
         model = model._functional
@@ -164,6 +168,6 @@ def _given(node):
     return keras.tree.flatten(inputs)
 
 
-def call_arguments(operation):
+def call_arguments(operation: keras.Operation) -> tuple:
     """What an operation of a graph was called with by position, the first time."""
     return operation._inbound_nodes[0].arguments.args

@@ -2,11 +2,12 @@
 
 from keras import ops
 
-from keras_transformer.backend.dispatch import operation
+from keras_transformer.backend.dispatch import Operation
+from keras_transformer.types import Tensor
 
 
-@operation
-def layer_norm(x, gamma, beta, epsilon):
+@Operation
+def layer_norm(x: Tensor, gamma: Tensor, beta: Tensor, epsilon: float) -> Tensor:
     """`gamma * (x - mean) / sqrt(variance + epsilon) + beta` over the last axis of `x (..., D)`.
 
     >>> y = layer_norm(ops.array([[1.0, 3.0]]), ops.ones(2), ops.zeros(2), 0.0)
@@ -17,7 +18,7 @@ def layer_norm(x, gamma, beta, epsilon):
 
 
 @layer_norm.on("tensorflow")
-def layer_norm_with_gradient(x, gamma, beta, epsilon):
+def layer_norm_with_gradient(x: Tensor, gamma: Tensor, beta: Tensor, epsilon: float) -> Tensor:
     """The same, in float32, with its gradient written out.
 
     The derivative that TensorFlow finds by itself passes over `x` about thirty times, this one

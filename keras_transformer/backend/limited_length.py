@@ -2,13 +2,14 @@
 
 import re
 
-from keras_transformer.backend.dispatch import operation
+from keras_transformer.backend.dispatch import Operation
 from keras_transformer.backend.xla import in_xla
 from keras_transformer.checks import require
+from keras_transformer.types import Tensor
 
 
-@operation
-def limited_length(x, most, expectation):
+@Operation
+def limited_length(x: Tensor, most: int, expectation: str) -> Tensor:
     """`x (B, T, ...)`, which cannot be computed where T is above `most`.
 
     T is known before anything is computed, and refused there, but in TensorFlow's graphs.
@@ -25,7 +26,7 @@ def limited_length(x, most, expectation):
 
 
 @limited_length.on("tensorflow")
-def limited_length_of_graphs(x, most, expectation):
+def limited_length_of_graphs(x: Tensor, most: int, expectation: str) -> Tensor:
     """Where T is unknown, an `InvalidArgumentError` with the sentence comes when it runs.
 
     By XLA there is no more of the sentence than a name.

@@ -1,7 +1,10 @@
 """Layers that may be computed again for the gradient instead of being remembered."""
 
 import functools
+from collections.abc import Callable
+from typing import Any
 
+import keras
 from keras import ops, tree
 
 from keras_transformer.backend import recomputation
@@ -9,7 +12,7 @@ from keras_transformer.backend.implicit_mask import implicit_mask, with_implicit
 from keras_transformer.scopes import AttentionScope, CacheScope, Recomputation
 
 
-class Recomputable:
+class Recomputable(keras.layers.Layer):
     """Makes a layer under `keras.RematScope` compute the second time what it did the first.
 
     Keras' own layers get the tensors again that they got by position, and nothing else is as it
@@ -18,7 +21,7 @@ class Recomputable:
     `CacheScope` or an `AttentionScope`, which keep what is computed.
     """
 
-    def rematerialized_call(self, layer_call, *args, **kwargs):
+    def rematerialized_call(self, layer_call: Callable, *args: Any, **kwargs: Any) -> Callable:
         if any(scope.current() for scope in (Recomputation, CacheScope, AttentionScope)):
             return layer_call
         call = super().rematerialized_call(layer_call, *args, **kwargs)
@@ -27,7 +30,7 @@ class Recomputable:
         return recomputed(layer_call, self)
 
 
-def recomputed(layer_call, layer):
+def recomputed(layer_call: Callable, layer: keras.layers.Layer) -> Callable:
     """The `layer`'s `layer_call`, done again for the gradient."""
 
     @functools.wraps(layer_call)

@@ -3,8 +3,10 @@
 from keras import ops
 from keras.src.backend import nn  # ops.softmax warns where there is one value
 
+from keras_transformer.types import Tensor
 
-def softmax(scores):
+
+def softmax(scores: Tensor) -> Tensor:
     """`exp(scores) / sum(exp(scores))` over the last axis of `scores (..., S)`.
 
     >>> ops.convert_to_numpy(softmax(ops.zeros((1, 2)))).tolist()
@@ -13,7 +15,7 @@ def softmax(scores):
     return nn.softmax(scores)
 
 
-def softmax_and_log_total(logits):
+def softmax_and_log_total(logits: Tensor) -> tuple[Tensor, Tensor]:
     """The softmax of `logits (..., V)`, and `log(sum(exp(logits)))`, `(...)`.
 
     The sum is read off the softmax, in which the largest logit cannot vanish: two passes where a
@@ -27,7 +29,7 @@ def softmax_and_log_total(logits):
     return probabilities, largest(logits) - ops.log(largest(probabilities))
 
 
-def largest(x):
+def largest(x: Tensor) -> Tensor:
     """The largest value of each row of `x (..., V)`, `(...)`; of no rows, too.
 
     >>> largest(ops.ones((0, 4))).shape == (0,)

@@ -2,11 +2,12 @@
 
 from keras import ops
 
-from keras_transformer.backend.dispatch import operation
+from keras_transformer.backend.dispatch import Operation
+from keras_transformer.types import Tensor
 
 
-@operation
-def times_transposed(x, y):
+@Operation
+def times_transposed(x: Tensor, y: Tensor) -> Tensor:
     """`x (..., T, D)` times the transpose of `y (..., S, D)`, or of `y (S, D)`: `(..., T, S)`.
 
     >>> times_transposed(ops.ones((2, 3, 4)), ops.ones((5, 4))).shape == (2, 3, 5)
@@ -16,7 +17,7 @@ def times_transposed(x, y):
 
 
 @times_transposed.on("tensorflow")
-def times_transposed_at_once(x, y):
+def times_transposed_at_once(x: Tensor, y: Tensor) -> Tensor:
     """The gradient of a transpose would be one more pass over what has the size of `y`.
 
     For a vocabulary's table that is 1 to 3 % of a training step on CPUs.

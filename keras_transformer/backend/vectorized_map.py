@@ -1,10 +1,10 @@
 """What `tf.vectorized_map` asks of those who write a layer."""
 
-from keras_transformer.backend.dispatch import operation
+from keras_transformer.backend.dispatch import Operation
 
 
-@operation
-def in_vectorized_map():
+@Operation
+def in_vectorized_map() -> bool:
     """Whether `tf.vectorized_map` is to run what is traced now for all rows at once.
 
     No shape may then differ from row to row.
@@ -13,7 +13,7 @@ def in_vectorized_map():
 
 
 @in_vectorized_map.on("tensorflow")
-def in_vectorized_map_by_name():
+def in_vectorized_map_by_name() -> bool:
     """It traces in a scope of its own, whose name tells."""
     import tensorflow as tf
 

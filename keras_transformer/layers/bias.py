@@ -3,6 +3,7 @@
 import keras
 
 from keras_transformer.layers.layer import Layer
+from keras_transformer.types import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -25,11 +26,11 @@ class Bias(Layer):
     True
     """
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         self.bias = self.add_weight(input_shape[-1:], "zeros", name="bias")
 
-    def call(self, x):
+    def call(self, x: Tensor) -> Tensor:
         return x + self.bias
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> tuple:
         return input_shape

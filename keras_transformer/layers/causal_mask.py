@@ -1,11 +1,14 @@
 """Which earlier tokens each token may look at."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_transformer.checks import check_shape, require
 from keras_transformer.layers.layer import Layer
 from keras_transformer.scopes import cache, places
+from keras_transformer.types import Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -40,14 +43,14 @@ class CausalMask(Layer):
             [1, 1, 1]]])
     """
 
-    def __init__(self, window=None, **kwargs):
+    def __init__(self, window: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         require(
             window is None or window > 0, "window to be a positive number or None", window=window
         )
         self.window = window
 
-    def call(self, x, mask=None):
+    def call(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         check_shape("mask", mask, tuple(x.shape[:2]))
         query, key, visible = places(x)  # (1|B, T), (1|B, S), (1|B, 1|T, S)
         distance = ops.expand_dims(query, 2) - ops.expand_dims(key, 1)  # (1|B, T, S)
@@ -61,9 +64,9 @@ class CausalMask(Layer):
             may_look = ops.logical_and(may_look, ops.expand_dims(mask, 1))
         return may_look  # (1|B, T, S)
 
-    def compute_mask(self, x, previous_mask=None):
+    def compute_mask(self, x: Tensor, previous_mask: Tensor | None = None) -> Tensor | None:
         return None
 
-    def compute_output_spec(self, x, mask=None):
+    def compute_output_spec(self, x: Tensor, mask: Tensor | None = None) -> keras.KerasTensor:
         batch = 1 if mask is None else mask.shape[0]
         return keras.KerasTensor((batch, x.shape[1], x.shape[1]), dtype="bool")

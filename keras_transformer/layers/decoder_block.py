@@ -1,6 +1,7 @@
 """The decoder's block, with and without an encoder's memory."""
 
 import functools
+from typing import Any
 
 import keras
 from keras import ops
@@ -10,6 +11,7 @@ from keras_transformer.checks import check_shape, require
 from keras_transformer.layers.causal_mask import CausalMask
 from keras_transformer.layers.multi_head_cross_attention import MultiHeadCrossAttention
 from keras_transformer.layers.transformer_block import TransformerBlock
+from keras_transformer.types import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -54,9 +56,9 @@ class DecoderBlock(TransformerBlock):
     True
     """
 
-    cross_attention = None
+    cross_attention: Any = None  # a MultiHeadCrossAttention where it was built with a memory
 
-    def build(self, x_shape, memory_shape=None):
+    def build(self, x_shape: Shape, memory_shape: Shape | None = None) -> None:
         super().build(x_shape)
         self.causal_mask = CausalMask(self.window, name="causal_mask")
         self.causal_mask.build(x_shape)
@@ -66,7 +68,14 @@ class DecoderBlock(TransformerBlock):
             self.cross_attention_norm = self.normalization("cross_attention_norm")
             self.cross_attention_norm.build(x_shape)
 
-    def call(self, x, memory=None, mask=None, memory_mask=None, attention_mask=None):
+    def call(
+        self,
+        x: Tensor,
+        memory: Tensor | None = None,
+        mask: Tensor | None = None,
+        memory_mask: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+    ) -> Tensor:
         mask = implicit_mask(x) if mask is None else mask
         x = ops.cast(x, self.compute_dtype)
         may_look = self.causal_mask(x, mask=mask)  # (B|1, T, S)
@@ -79,21 +88,28 @@ class DecoderBlock(TransformerBlock):
             x = self.cross_attention_step(x, memory=memory, memory_mask=memory_mask)
         return self.feed_forward_step(x)  # (B, T, D)
 
-    def cross_attention_step(self, x, **memory):
+    def cross_attention_step(self, x: Tensor, **memory: Tensor | None) -> Tensor:
         attention = functools.partial(self.cross_attention, **memory)
         return self.step(x, attention, self.cross_attention_norm)
 
-    def require_cross_attention(self, memory_shape):
+    def require_cross_attention(self, memory_shape: Shape) -> None:
         require(
             self.cross_attention is not None,
             "no memory, as when the block was built",
             memory_shape=tuple(memory_shape),
         )
 
-    def compute_output_spec(self, x, memory=None, mask=None, memory_mask=None, attention_mask=None):
+    def compute_output_spec(
+        self,
+        x: Tensor,
+        memory: Tensor | None = None,
+        mask: Tensor | None = None,
+        memory_mask: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+    ) -> keras.KerasTensor:
         if memory is not None:
             self.require_cross_attention(memory.shape)
         return keras.KerasTensor(x.shape, self.compute_dtype)
 
-    def compute_output_shape(self, x_shape, memory_shape=None):
+    def compute_output_shape(self, x_shape: Shape, memory_shape: Shape | None = None) -> tuple:
         return x_shape

@@ -4,12 +4,13 @@ from keras import ops
 
 from keras_transformer.backend.softmax import softmax
 from keras_transformer.backend.times_transposed import times_transposed
+from keras_transformer.types import Tensor
 
 # Low enough to vanish in a softmax, high enough that a row of nothing else stays finite.
 MASKED = -1e9
 
 
-def attention_weights(query, key, may_look=None):
+def attention_weights(query: Tensor, key: Tensor, may_look: Tensor | None = None) -> Tensor:
     """`softmax(query key^T / sqrt(H))`, float32 `(B, N, T, S)`.
 
     Args:
@@ -28,14 +29,14 @@ def attention_weights(query, key, may_look=None):
     return softmax(scores)
 
 
-def weighted_sum(weights, value):
+def weighted_sum(weights: Tensor, value: Tensor) -> Tensor:
     """The values `(B, K, S, H)` by their `weights (B, N, T, S)`: `(B, N, T, H)`."""
     batch, num_heads, length, _ = ops.shape(weights)
     x = ops.matmul(shared_heads(weights, value), value)  # (B, K, N/K * T, H)
     return ops.reshape(x, (batch, num_heads, length, value.shape[-1]))
 
 
-def shared_heads(x, key):
+def shared_heads(x: Tensor, key: Tensor) -> Tensor:
     """`x (B, N, T, any)` as `(B, K, N/K * T, any)`: heads that share a key are more queries to it.
 
     So no key is ever repeated.

@@ -4,6 +4,7 @@ import keras
 
 from keras_transformer.backend.dropout import dropout
 from keras_transformer.backend.recomputable import Recomputable
+from keras_transformer.types import Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -35,7 +36,7 @@ class Dropout(Recomputable, keras.layers.Dropout):
     True
     """
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: Tensor, training: bool = False) -> Tensor:
         if self.rate == 0 or not training:  # in this order: JAX may not know `training`
             return inputs
         return dropout(inputs, self.rate, self.seed_generator, self.noise_shape)

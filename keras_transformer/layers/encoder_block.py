@@ -7,6 +7,7 @@ from keras_transformer.backend.implicit_mask import implicit_mask
 from keras_transformer.layers.tokens import with_mask_at
 from keras_transformer.layers.transformer_block import TransformerBlock
 from keras_transformer.renamed import renamed
+from keras_transformer.types import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -57,7 +58,13 @@ class EncoderBlock(TransformerBlock):
 
     __call__ = renamed(positions="wanted")(keras.layers.Layer.__call__)
 
-    def call(self, x, mask=None, attention_mask=None, wanted=None):
+    def call(
+        self,
+        x: Tensor,
+        mask: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        wanted: Tensor | None = None,
+    ) -> Tensor:
         mask = implicit_mask(x) if mask is None else mask
         x = ops.cast(x, self.compute_dtype)
         may_look = self.may_look(x, attention_mask)
@@ -65,7 +72,7 @@ class EncoderBlock(TransformerBlock):
         y = self.feed_forward_step(y, mask if wanted is None else None)  # (B, T|P, D)
         return with_mask_at(y, x, mask, wanted)
 
-    def may_look(self, x, attention_mask):
+    def may_look(self, x: Tensor, attention_mask: Tensor | None) -> Tensor | None:
         """`attention_mask (B|1, T, T)`, which may be None, within the window."""
         if self.window is None:
             return attention_mask
@@ -73,10 +80,16 @@ class EncoderBlock(TransformerBlock):
         near = ops.absolute(place[:, None] - place)[None] < self.window  # (1, T, T)
         return near if attention_mask is None else ops.logical_and(attention_mask, near)
 
-    def compute_output_spec(self, x, mask=None, attention_mask=None, wanted=None):
+    def compute_output_spec(
+        self,
+        x: Tensor,
+        mask: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        wanted: Tensor | None = None,
+    ) -> keras.KerasTensor:
         shape = self.compute_output_shape(x.shape, getattr(wanted, "shape", None))
         mask = implicit_mask(x) if mask is None else mask
         return with_mask_at(keras.KerasTensor(shape, self.compute_dtype), x, mask, wanted)
 
-    def compute_output_shape(self, x_shape, wanted_shape=None):
+    def compute_output_shape(self, x_shape: Shape, wanted_shape: Shape | None = None) -> tuple:
         return (x_shape[0], (wanted_shape or x_shape)[1], x_shape[-1])

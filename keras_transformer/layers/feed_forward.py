@@ -1,5 +1,8 @@
 """The position-wise feed-forward network, plain or gated."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 
 from keras_transformer.checks import require
@@ -7,6 +10,7 @@ from keras_transformer.layers.activations import activation_function
 from keras_transformer.layers.dropout import Dropout
 from keras_transformer.layers.layer import Layer
 from keras_transformer.layers.projection import projection
+from keras_transformer.types import Activation, Initializer, Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -47,14 +51,14 @@ class FeedForward(Layer):
 
     def __init__(
         self,
-        intermediate_dim,
-        activation="relu",
-        gated=False,
-        dropout=0.0,
-        use_bias=True,
-        kernel_initializer="glorot_uniform",
-        **kwargs,
-    ):
+        intermediate_dim: int,
+        activation: Activation = "relu",
+        gated: bool = False,
+        dropout: float = 0.0,
+        use_bias: bool | Sequence[str] = True,
+        kernel_initializer: Initializer = "glorot_uniform",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         require(
             intermediate_dim > 0,
@@ -68,7 +72,7 @@ class FeedForward(Layer):
         self.use_bias = use_bias
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         width = self.intermediate_dim * (2 if self.gated else 1)
         self.expand = projection(self, width, "expand", input_shape)
         self.contract = projection(
@@ -76,14 +80,14 @@ class FeedForward(Layer):
         )
         self.dropout_layer = Dropout(self.dropout, name="dropout", dtype=self.dtype_policy)
 
-    def call(self, x, training=None):
+    def call(self, x: Tensor, training: bool | None = None) -> Tensor:
         x = self.expand(x)
         x = self.activated_gate(x) if self.gated else self.activation(x)  # (B, T, F)
         return self.contract(self.dropout_layer(x, training=training))  # (B, T, D)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> tuple:
         return input_shape
 
-    def activated_gate(self, x):
+    def activated_gate(self, x: Tensor) -> Tensor:
         x, gate = keras.ops.split(x, 2, axis=-1)  # (B, T, F)
         return self.activation(x) * gate

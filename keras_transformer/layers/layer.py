@@ -1,13 +1,14 @@
 """What every layer of this package is."""
 
 import inspect
+from typing import Any
 
 import keras
 
 from keras_transformer.backend.recomputable import Recomputable
 
 
-class Layer(Recomputable, keras.layers.Layer):
+class Layer(Recomputable):
     """A layer whose config has the arguments of its constructor, and how its maps are quantized.
 
     Subclasses keep every argument as an attribute of its name. Keras quantizes the linear maps
@@ -19,17 +20,17 @@ class Layer(Recomputable, keras.layers.Layer):
             means that no map is.
     """
 
-    def __init__(self, *, quantized=None, **kwargs):
+    def __init__(self, *, quantized: dict | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.quantized = quantized or {}
         self.supports_masking = True
 
-    def precision(self, name):
+    def precision(self, name: str) -> dict[str, Any]:
         """The constructor arguments of the map `name` that say how precise it is."""
         arguments = keras.saving.deserialize_keras_object(self.quantized.get(name, {}))
         return {"dtype": self.dtype_policy, **arguments}
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         own = {
             name: keras.saving.serialize_keras_object(getattr(self, name))
             for name in inspect.signature(type(self).__init__).parameters
@@ -39,7 +40,7 @@ class Layer(Recomputable, keras.layers.Layer):
         return super().get_config() | own | ({"quantized": quantized} if quantized else {})
 
 
-def quantized_maps(layer):
+def quantized_maps(layer: Layer) -> dict[str, Any]:
     """What is quantized now in a built `Layer`: its argument `quantized`."""
     found = {}
     for inner in layer._flatten_layers(include_self=False, recursive=False):

@@ -1,5 +1,7 @@
 """A trained vector for every position."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -7,6 +9,7 @@ from keras_transformer.backend.limited_length import limited_length
 from keras_transformer.checks import require
 from keras_transformer.layers.layer import Layer
 from keras_transformer.scopes import query_positions
+from keras_transformer.types import Initializer, Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -41,13 +44,18 @@ class LearnedPositions(Layer):
     True
     """
 
-    def __init__(self, max_sequence_length, embeddings_initializer="uniform", **kwargs):
+    def __init__(
+        self,
+        max_sequence_length: int,
+        embeddings_initializer: Initializer = "uniform",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(autocast=False, **kwargs)  # of positions: half precision has no 2,049
         require(max_sequence_length > 0, "positive sizes", max_sequence_length=max_sequence_length)
         self.max_sequence_length = max_sequence_length
         self.embeddings_initializer = keras.initializers.get(embeddings_initializer)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         self.embeddings = self.add_weight(
             (self.max_sequence_length, input_shape[-1]),
             self.embeddings_initializer.clone(),  # a new seed
@@ -55,7 +63,7 @@ class LearnedPositions(Layer):
             autocast=False,  # rows are cast when they are looked up, not the whole table before
         )
 
-    def call(self, x, positions=None):
+    def call(self, x: Tensor, positions: Tensor | None = None) -> Tensor:
         if positions is None:
             most = self.max_sequence_length
             x = limited_length(x, most, f"sequences of at most max_sequence_length={most} tokens")
@@ -63,5 +71,5 @@ class LearnedPositions(Layer):
         rows = ops.take(self.embeddings, ops.maximum(position, 0), axis=0)  # (1|B, T, D)
         return ops.cast(x, self.compute_dtype) + ops.cast(rows, self.compute_dtype)
 
-    def compute_output_shape(self, x_shape, positions_shape=None):
+    def compute_output_shape(self, x_shape: Shape, positions_shape: Shape | None = None) -> tuple:
         return x_shape

@@ -1,11 +1,14 @@
 """What stands between an encoder and the tied logits of a masked language model."""
 
+from typing import Any
+
 import keras
 
 from keras_transformer.layers.activations import activation_function
 from keras_transformer.layers.layer import Layer
 from keras_transformer.layers.normalization import normalization
 from keras_transformer.layers.projection import Projection
+from keras_transformer.types import Activation, Initializer, Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -41,12 +44,12 @@ class MaskedLMHead(Layer):
 
     def __init__(
         self,
-        activation="gelu",
-        norm="layer_norm",
-        layer_norm_epsilon=1e-12,
-        kernel_initializer="glorot_uniform",
-        **kwargs,
-    ):
+        activation: Activation = "gelu",
+        norm: str = "layer_norm",
+        layer_norm_epsilon: float = 1e-12,
+        kernel_initializer: Initializer = "glorot_uniform",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.activation = activation_function(activation)
         self.norm = norm
@@ -56,7 +59,7 @@ class MaskedLMHead(Layer):
             norm, layer_norm_epsilon, name="norm", dtype=self.dtype_policy
         )
 
-    def build(self, x_shape):
+    def build(self, x_shape: Shape) -> None:
         self.transform = Projection(
             x_shape[-1],
             self.activation,
@@ -67,8 +70,8 @@ class MaskedLMHead(Layer):
         self.transform.build(x_shape)
         self.norm_layer.build(x_shape)
 
-    def call(self, x):
+    def call(self, x: Tensor) -> Tensor:
         return self.norm_layer(self.transform(x))
 
-    def compute_output_shape(self, x_shape):
+    def compute_output_shape(self, x_shape: Shape) -> tuple:
         return x_shape

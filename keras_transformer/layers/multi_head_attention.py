@@ -1,5 +1,8 @@
 """What self- and cross-attention share."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -8,9 +11,10 @@ from keras_transformer.layers.dot_product_attention import attention_weights, we
 from keras_transformer.layers.dropout import Dropout
 from keras_transformer.layers.layer import Layer
 from keras_transformer.layers.projection import projection
-from keras_transformer.layers.rotary_embedding import rotary_embedding
+from keras_transformer.layers.rotary_embedding import RotaryEmbedding, rotary_embedding
 from keras_transformer.layers.tokens import whole_mask
 from keras_transformer.scopes import AttentionScope
+from keras_transformer.types import Initializer, Tensor
 
 
 class MultiHeadAttention(Layer):
@@ -21,15 +25,15 @@ class MultiHeadAttention(Layer):
 
     def __init__(
         self,
-        num_heads,
-        key_dim=None,
-        num_key_value_heads=None,
-        rotary=None,
-        attention_dropout=0.0,
-        use_bias=True,
-        kernel_initializer="glorot_uniform",
-        **kwargs,
-    ):
+        num_heads: int,
+        key_dim: int | None = None,
+        num_key_value_heads: int | None = None,
+        rotary: RotaryEmbedding | dict | None = None,
+        attention_dropout: float = 0.0,
+        use_bias: bool | Sequence[str] = True,
+        kernel_initializer: Initializer = "glorot_uniform",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(autocast=False, **kwargs)  # of places: half precision has no 257
         key_value_heads = num_heads if num_key_value_heads is None else num_key_value_heads
         require(num_heads > 0, "num_heads to be positive", num_heads=num_heads)
@@ -47,8 +51,7 @@ class MultiHeadAttention(Layer):
         self.use_bias = use_bias
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
 
-    def build(self, input_shape):
-        hidden_dim = input_shape[-1]
+    def build_heads(self, hidden_dim: int) -> None:
         require(
             self.key_dim or hidden_dim % self.num_heads == 0,
             "hidden_dim to be a multiple of num_heads unless key_dim is given",
@@ -66,11 +69,13 @@ class MultiHeadAttention(Layer):
             self.attention_dropout, name="dropout", dtype=self.dtype_policy
         )
 
-    def split_heads(self, x):
+    def split_heads(self, x: Tensor) -> Tensor:
         """`(B, T, N * H)` as `(B, T, N, H)`, for any number of heads."""
         return ops.reshape(x, (*ops.shape(x)[:2], x.shape[-1] // self.head_dim, self.head_dim))
 
-    def attend(self, query, key, value, may_look=None):
+    def attend(
+        self, query: Tensor, key: Tensor, value: Tensor, may_look: Tensor | None = None
+    ) -> Tensor:
         """What `query (B, N, T, H)` finds in `key value (B, K, S, H)`: `(B, T, D)`."""
         weights = attention_weights(query, key, may_look)  # (B, N, T, S)
         if scope := AttentionScope.current():
@@ -80,10 +85,10 @@ class MultiHeadAttention(Layer):
         x = ops.reshape(x, (*ops.shape(x)[:2], self.num_heads * self.head_dim))
         return self.output_projection(x)  # (B, T, D)
 
-    def compute_mask(self, x, previous_mask=None):
+    def compute_mask(self, x: Tensor, previous_mask: Tensor | None = None) -> Tensor | None:
         return whole_mask(previous_mask, x)
 
 
-def swap_heads(x):
+def swap_heads(x: Tensor) -> Tensor:
     """`(B, T, N, H)` as `(B, N, T, H)`, and back."""
     return ops.transpose(x, (0, 2, 1, 3))

@@ -7,6 +7,7 @@ from keras_transformer.checks import check_shape, require
 from keras_transformer.layers.multi_head_attention import MultiHeadAttention, swap_heads
 from keras_transformer.layers.projection import projection
 from keras_transformer.scopes import cache
+from keras_transformer.types import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -48,24 +49,24 @@ class MultiHeadCrossAttention(MultiHeadAttention):
     True
     """
 
-    def build(self, x_shape, memory_shape):
-        super().build(x_shape)
+    def build(self, x_shape: Shape, memory_shape: Shape) -> None:
+        self.build_heads(x_shape[-1])
         require(self.rotary is None, "no rotary positions in cross-attention", rotary=self.rotary)
         self.query = projection(self, self.num_heads * self.head_dim, "query", x_shape)
         self.key_value = projection(
             self, 2 * self.num_key_value_heads * self.head_dim, "key_value", memory_shape
         )
 
-    def call(self, x, memory, memory_mask=None):
+    def call(self, x: Tensor, memory: Tensor, memory_mask: Tensor | None = None) -> Tensor:
         query = swap_heads(self.split_heads(self.query(x)))  # (B, N, T, H)
         key, value = cache().once(self.path, lambda: self.project(memory))  # (B, K, S, H)
         check_shape("mask", memory_mask, (key.shape[0], key.shape[2]))
         may_look = None if memory_mask is None else ops.expand_dims(memory_mask, 1)  # (B|1, 1, S)
         return self.attend(query, key, value, may_look)  # (B, T, D)
 
-    def project(self, memory):
+    def project(self, memory: Tensor) -> tuple[Tensor, ...]:
         key, value = ops.split(self.split_heads(self.key_value(memory)), 2, axis=2)
         return swap_heads(key), swap_heads(value)
 
-    def compute_output_shape(self, x_shape, memory_shape=None):
+    def compute_output_shape(self, x_shape: Shape, memory_shape: Shape | None = None) -> tuple:
         return x_shape

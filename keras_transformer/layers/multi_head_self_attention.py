@@ -10,6 +10,7 @@ from keras_transformer.layers.projection import projection
 from keras_transformer.layers.tokens import tokens_at, with_mask_at
 from keras_transformer.renamed import renamed
 from keras_transformer.scopes import cache
+from keras_transformer.types import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -55,14 +56,20 @@ class MultiHeadSelfAttention(MultiHeadAttention):
 
     __call__ = renamed(positions="wanted")(keras.layers.Layer.__call__)
 
-    def build(self, input_shape):
-        super().build(input_shape)
+    def build(self, input_shape: Shape) -> None:
+        self.build_heads(input_shape[-1])
         heads = self.num_heads + 2 * self.num_key_value_heads
         self.query_key_value = projection(
             self, heads * self.head_dim, "query_key_value", input_shape
         )
 
-    def call(self, x, attention_mask=None, mask=None, wanted=None):
+    def call(
+        self,
+        x: Tensor,
+        attention_mask: Tensor | None = None,
+        mask: Tensor | None = None,
+        wanted: Tensor | None = None,
+    ) -> Tensor:
         mask = implicit_mask(x) if mask is None else mask
         query, key, value = self.project(x, wanted)
         key, value = cache().append(self.path, key, value)  # (B, K, S, H)
@@ -70,14 +77,21 @@ class MultiHeadSelfAttention(MultiHeadAttention):
         y = self.attend(query, key, value, may_look)  # (B, T|P, D)
         return with_mask_at(y, x, mask, wanted)
 
-    def project(self, x, wanted=None):
+    def project(self, x: Tensor, wanted: Tensor | None = None) -> tuple[Tensor, ...]:
         heads = self.split_heads(self.query_key_value(x))  # (B, T, N + 2K, H)
         ends = [self.num_heads, self.num_heads + self.num_key_value_heads]
         query, key, value = ops.split(heads, ends, axis=2)
         query, key = tokens_at(self.rotate(query), wanted), self.rotate(key)
         return swap_heads(query), swap_heads(key), swap_heads(value)
 
-    def may_look(self, x, key, attention_mask, mask, wanted):
+    def may_look(
+        self,
+        x: Tensor,
+        key: Tensor,
+        attention_mask: Tensor | None,
+        mask: Tensor | None,
+        wanted: Tensor | None,
+    ) -> Tensor | None:
         """Both masks in one, `(B|1, T|P|1, S)`, or None."""
         check_shape("attention_mask", attention_mask, (*x.shape[:2], key.shape[2]))
         if attention_mask is not None and attention_mask.shape[1] != 1:
@@ -89,10 +103,16 @@ class MultiHeadSelfAttention(MultiHeadAttention):
         mask = ops.expand_dims(mask, 1)
         return mask if attention_mask is None else ops.logical_and(attention_mask, mask)
 
-    def compute_output_spec(self, x, attention_mask=None, mask=None, wanted=None):
+    def compute_output_spec(
+        self,
+        x: Tensor,
+        attention_mask: Tensor | None = None,
+        mask: Tensor | None = None,
+        wanted: Tensor | None = None,
+    ) -> keras.KerasTensor:
         shape = self.compute_output_shape(x.shape, getattr(wanted, "shape", None))
         mask = implicit_mask(x) if mask is None else mask
         return with_mask_at(keras.KerasTensor(shape, self.compute_dtype), x, mask, wanted)
 
-    def compute_output_shape(self, x_shape, wanted_shape=None):
+    def compute_output_shape(self, x_shape: Shape, wanted_shape: Shape | None = None) -> tuple:
         return (x_shape[0], (wanted_shape or x_shape)[1], x_shape[-1])

@@ -1,11 +1,14 @@
 """The norms."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_transformer.backend.layer_norm import layer_norm
 from keras_transformer.backend.recomputable import Recomputable
 from keras_transformer.checks import require
+from keras_transformer.types import Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -23,7 +26,7 @@ class LayerNormalization(Recomputable, keras.layers.LayerNormalization):
     [[-1.0, 1.0]]
     """
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         y = layer_norm(inputs, self.gamma, self.beta, self.epsilon)
         return ops.cast(y, self.compute_dtype)
 
@@ -36,7 +39,7 @@ class RMSNormalization(Recomputable, keras.layers.RMSNormalization):
         Zhang and Sennrich 2019, "Root Mean Square Layer Normalization".
     """
 
-    def __init__(self, *args, **kwargs):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.supports_masking = True
 
@@ -44,7 +47,7 @@ class RMSNormalization(Recomputable, keras.layers.RMSNormalization):
 NORMS = {"layer_norm": LayerNormalization, "rms_norm": RMSNormalization}
 
 
-def normalization(norm, epsilon, **kwargs):
+def normalization(norm: str, epsilon: float, **kwargs: Any) -> keras.layers.Layer:
     """The layer that `norm`, `"layer_norm"` or `"rms_norm"`, names."""
     require(norm in NORMS, f"norm to be one of {tuple(NORMS)}", norm=norm)
     return NORMS[norm](epsilon=epsilon, **kwargs)

@@ -1,11 +1,14 @@
 """Several lines in one row, each as if it were alone."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_transformer.checks import require
 from keras_transformer.layers.layer import Layer
 from keras_transformer.scopes import CacheScope, query_positions
+from keras_transformer.types import Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -40,12 +43,12 @@ class PackedLines(Layer):
     [[1, 1, 1, 0, 0], [0, 0, 0, 1, 1]]
     """
 
-    def __init__(self, start_id, **kwargs):
+    def __init__(self, start_id: int, **kwargs: Any) -> None:
         super().__init__(autocast=False, **kwargs)  # half precision has no 2,049
         require(start_id >= 0, "start_id to be a token", start_id=start_id)
         self.start_id = start_id
 
-    def call(self, token_ids):
+    def call(self, token_ids: Tensor) -> tuple[Tensor, Tensor]:
         if CacheScope.current():  # where a row is one line
             return query_positions(token_ids), ops.ones((1, 1, 1), dtype="bool")
         starts = ops.cast(ops.equal(ops.cast(token_ids, "int32"), self.start_id), "int32")
@@ -55,7 +58,7 @@ class PackedLines(Layer):
         earlier = ops.logical_and(same_line, ops.expand_dims(place, 1) > place)  # (B, T, T)
         return ops.sum(ops.cast(earlier, "int32"), axis=-1), same_line
 
-    def compute_output_spec(self, token_ids):
+    def compute_output_spec(self, token_ids: Tensor) -> tuple[keras.KerasTensor, keras.KerasTensor]:
         batch, length = token_ids.shape
         return (
             keras.KerasTensor((batch, length), "int32"),

@@ -1,9 +1,12 @@
 """Which tokens are real."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_transformer.layers.layer import Layer
+from keras_transformer.types import Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -27,15 +30,15 @@ class PaddingMask(Layer):
     [[True, True, False]]
     """
 
-    def __init__(self, pad_id=0, **kwargs):
+    def __init__(self, pad_id: int = 0, **kwargs: Any) -> None:
         super().__init__(autocast=False, **kwargs)  # half precision has no 2,049
         self.pad_id = pad_id
 
-    def call(self, token_ids):
+    def call(self, token_ids: Tensor) -> Tensor:
         return ops.not_equal(ops.cast(token_ids, "int32"), self.pad_id)
 
-    def compute_mask(self, token_ids, previous_mask=None):
+    def compute_mask(self, token_ids: Tensor, previous_mask: Tensor | None = None) -> Tensor | None:
         return None
 
-    def compute_output_spec(self, token_ids):
+    def compute_output_spec(self, token_ids: Tensor) -> keras.KerasTensor:
         return keras.KerasTensor(token_ids.shape, dtype="bool")

@@ -1,5 +1,7 @@
 """Token embeddings with positions, and their transpose as output layer."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -10,6 +12,7 @@ from keras_transformer.layers.layer import Layer
 from keras_transformer.layers.learned_positions import LearnedPositions
 from keras_transformer.layers.sinusoidal_positions import add_nothing, add_sinusoids
 from keras_transformer.renamed import renamed
+from keras_transformer.types import Initializer, Shape, Tensor
 
 POSITIONS = ("sinusoidal", "learned", None)
 
@@ -60,16 +63,16 @@ class PositionalEmbedding(Layer):
     @renamed(kind="position", scale="scale_embedding")
     def __init__(
         self,
-        vocabulary_size,
-        hidden_dim,
-        max_sequence_length=512,
-        position="sinusoidal",
-        scale_embedding=False,
-        mask_zero=False,
-        dropout=0.0,
-        embeddings_initializer=None,
-        **kwargs,
-    ):
+        vocabulary_size: int,
+        hidden_dim: int,
+        max_sequence_length: int = 512,
+        position: str | None = "sinusoidal",
+        scale_embedding: bool = False,
+        mask_zero: bool = False,
+        dropout: float = 0.0,
+        embeddings_initializer: Initializer | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(autocast=False, **kwargs)  # half precision has no 2,049
         sizes = (vocabulary_size, hidden_dim, max_sequence_length)
         require(
@@ -91,7 +94,7 @@ class PositionalEmbedding(Layer):
             embeddings_initializer or keras.initializers.RandomNormal(stddev=hidden_dim**-0.5)
         )
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         self.embeddings = self.add_weight(
             (self.vocabulary_size, self.hidden_dim),
             # A clone: an initializer keeps the seed it drew, and both tables would begin alike.
@@ -111,16 +114,22 @@ class PositionalEmbedding(Layer):
         self.dropout_layer = Dropout(self.dropout, name="dropout", dtype=self.dtype_policy)
 
     @property
-    def compute_dtype(self):
+    def compute_dtype(self) -> str:
         """What Keras makes the input of a `Sequential` that begins here: it has to hold ids."""
         return "float32"
 
     @property
-    def activation_dtype(self):
+    def activation_dtype(self) -> str:
         """What the dtype policy says that is computed in."""
         return super().compute_dtype
 
-    def call(self, token_ids, positions=None, reverse=False, training=None):
+    def call(
+        self,
+        token_ids: Tensor,
+        positions: Tensor | None = None,
+        reverse: bool = False,
+        training: bool | None = None,
+    ) -> Tensor:
         if reverse:
             x = ops.cast(token_ids, self.activation_dtype)
             return times_table(self.path, x, self.embeddings, self.activation_dtype)  # (B, T, V)
@@ -130,12 +139,18 @@ class PositionalEmbedding(Layer):
             x = x * self.hidden_dim**0.5
         return self.dropout_layer(self.add_positions(x, positions), training=training)
 
-    def compute_mask(self, token_ids, previous_mask=None):
+    def compute_mask(self, token_ids: Tensor, previous_mask: Tensor | None = None) -> Tensor | None:
         if self.mask_zero and len(token_ids.shape) == 2:
             return ops.not_equal(ops.cast(token_ids, "int32"), 0)
         return previous_mask
 
-    def compute_output_spec(self, token_ids, positions=None, reverse=False, training=None):
+    def compute_output_spec(
+        self,
+        token_ids: Tensor,
+        positions: Tensor | None = None,
+        reverse: bool = False,
+        training: bool | None = None,
+    ) -> keras.KerasTensor:
         shape = (
             (*token_ids.shape[:-1], self.vocabulary_size)
             if reverse

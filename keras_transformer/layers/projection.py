@@ -1,11 +1,16 @@
 """The linear maps inside a layer."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_transformer.backend.prepared_kernel import prepared_kernel
 from keras_transformer.backend.recomputable import Recomputable
 from keras_transformer.checks import require
+from keras_transformer.layers.layer import Layer
+from keras_transformer.types import Shape, Tensor
 
 NAMES = ("query_key_value", "query", "key_value", "output", "expand", "contract")
 
@@ -14,7 +19,7 @@ class Projection(Recomputable, keras.layers.Dense):
     """`keras.layers.Dense`, which goes on learning after LoRA was saved and loaded."""
 
     @property
-    def kernel(self):
+    def kernel(self) -> Tensor:
         return prepared_kernel(self.path, self._merged_kernel, self.compute_dtype)
 
     def _merged_kernel(self):
@@ -24,17 +29,19 @@ class Projection(Recomputable, keras.layers.Dense):
         added = ops.matmul(self.lora_kernel_a, self.lora_kernel_b)
         return ops.add(self._kernel, self.lora_alpha / self.lora_rank * added)
 
-    def quantize(self, mode=None, type_check=True, config=None):
+    def quantize(
+        self, mode: str | None = None, type_check: bool = True, config: Any | None = None
+    ) -> None:
         # Keras refuses subclasses, which may compute something else. This one does not.
         super().quantize(mode, type_check=False, config=config)
 
-    def save_own_variables(self, store):
+    def save_own_variables(self, store: dict) -> None:
         super().save_own_variables(store)  # the sum, which a map without LoRA can load
         if self.lora_enabled:
             for name, variable in self._terms().items():
                 store[name] = variable
 
-    def load_own_variables(self, store):
+    def load_own_variables(self, store: dict) -> None:
         stored = set(store.keys())
         plain = {name: store[name] for name in stored if name.isdigit()}
         if not self.lora_enabled:
@@ -57,7 +64,7 @@ class Projection(Recomputable, keras.layers.Dense):
         return {name: getattr(self, name) for name in names if hasattr(self, name)}
 
 
-def projection(layer, units, name, input_shape):
+def projection(layer: Layer, units: int, name: str, input_shape: Shape) -> Projection:
     """A built `Projection` with the biases, initial values and precision of a `Layer`."""
     dense = Projection(
         units,
@@ -71,7 +78,7 @@ def projection(layer, units, name, input_shape):
     return dense
 
 
-def has_bias(use_bias, name):
+def has_bias(use_bias: bool | Sequence[str], name: str) -> bool:
     """Whether the projection `name` has one, `use_bias` being a bool for all or a list of names."""
     if isinstance(use_bias, bool):
         return use_bias

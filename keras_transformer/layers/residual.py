@@ -1,9 +1,19 @@
 """The order of norm, sublayer, dropout and residual connection: decided here and nowhere else."""
 
+from collections.abc import Callable
+
 from keras_transformer.layers.tokens import tokens_at
+from keras_transformer.types import Tensor
 
 
-def residual(x, sublayer, norm, dropout, normalize_first, wanted=None):
+def residual(
+    x: Tensor,
+    sublayer: Callable,
+    norm: Callable,
+    dropout: Callable,
+    normalize_first: bool,
+    wanted: Tensor | None = None,
+) -> Tensor:
     """`x` plus what `sublayer` makes of it, of the tokens at `wanted (B, P)` or of all.
 
     Post-norm, `norm(x + dropout(sublayer(x)))`, is Vaswani et al. 2017, section 3.1; pre-norm,

@@ -1,5 +1,7 @@
 """Positions as rotations of queries and keys."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -8,6 +10,7 @@ from keras_transformer.layers.layer import Layer
 from keras_transformer.layers.rotary_scaling import frequencies
 from keras_transformer.renamed import renamed
 from keras_transformer.scopes import query_positions
+from keras_transformer.types import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -44,20 +47,22 @@ class RotaryEmbedding(Layer):
     """
 
     @renamed(base="rotary_base", scaling="rotary_scaling")
-    def __init__(self, rotary_base=10000, rotary_scaling=None, **kwargs):
+    def __init__(
+        self, rotary_base: float = 10000, rotary_scaling: dict | None = None, **kwargs: Any
+    ) -> None:
         # Queries and keys keep the precision of the layer they come from.
         super().__init__(autocast=False, **kwargs)
         self.rotary_base = rotary_base
         self.rotary_scaling = rotary_scaling
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         require(
             input_shape[-1] % 2 == 0,
             "an even head size for rotary positions",
             key_dim=input_shape[-1],
         )
 
-    def call(self, x):
+    def call(self, x: Tensor) -> Tensor:
         frequency, amplitude = frequencies(  # (H/2,)
             self.rotary_base, x.shape[-1], self.rotary_scaling
         )
@@ -72,7 +77,7 @@ class RotaryEmbedding(Layer):
         )  # (B, T, N, H)
 
 
-def rotary_embedding(argument):
+def rotary_embedding(argument: RotaryEmbedding | dict | None) -> RotaryEmbedding | None:
     """The `RotaryEmbedding` that a layer was given: the layer itself, its saved config, or None."""
     return (
         keras.saving.deserialize_keras_object(argument) if isinstance(argument, dict) else argument

@@ -1,13 +1,16 @@
 """How fast rotary positions turn, also where a model reads further than it was first trained to."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
 from keras_transformer.checks import require
 
 
-def frequencies(base, head_dim, scaling=None):
+def frequencies(
+    base: float, head_dim: int, scaling: dict | None = None
+) -> tuple[np.ndarray, float]:
     """The angles by which the pairs of a head turn from one position to the next.
 
     Args:
@@ -53,22 +56,22 @@ def frequencies(base, head_dim, scaling=None):
     return frequency.astype("float32"), amplitude
 
 
-def unscaled(frequency, base):
+def unscaled(frequency: np.ndarray, base: float) -> tuple[np.ndarray, float]:
     return frequency, 1.0
 
 
-def linear(frequency, base, factor):
+def linear(frequency: np.ndarray, base: float, factor: float) -> tuple[np.ndarray, float]:
     return frequency / factor, 1.0
 
 
 def llama3(
-    frequency,
-    base,
-    factor,
-    low_freq_factor,
-    high_freq_factor,
-    original_max_position_embeddings,
-):
+    frequency: np.ndarray,
+    base: float,
+    factor: float,
+    low_freq_factor: float,
+    high_freq_factor: float,
+    original_max_position_embeddings: int,
+) -> tuple[np.ndarray, float]:
     """Slow pairs are slowed down by `factor`, fast ones are left, those between are in between."""
     turns = original_max_position_embeddings * frequency / (2 * math.pi)  # in the first context
     kept = np.clip((turns - low_freq_factor) / (high_freq_factor - low_freq_factor), 0, 1)
@@ -76,14 +79,14 @@ def llama3(
 
 
 def yarn(
-    frequency,
-    base,
-    factor,
-    original_max_position_embeddings,
-    beta_fast=32,
-    beta_slow=1,
-    attention_factor=None,
-):
+    frequency: np.ndarray,
+    base: float,
+    factor: float,
+    original_max_position_embeddings: int,
+    beta_fast: float = 32,
+    beta_slow: float = 1,
+    attention_factor: float | None = None,
+) -> tuple[np.ndarray, float]:
     """As `llama3`, the bounds being whole pairs, and with sharper attention."""
     half = len(frequency)
 
@@ -99,7 +102,7 @@ def yarn(
 # rope_type: (function, its required and its optional numbers)
 _LLAMA3 = "factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings"
 _YARN = "factor", "original_max_position_embeddings"
-SCALINGS = {
+SCALINGS: dict[str, tuple[Callable, tuple[str, ...], tuple[str, ...]]] = {
     "default": (unscaled, (), ()),
     "linear": (linear, ("factor",), ()),
     "llama3": (llama3, _LLAMA3, ()),

@@ -3,9 +3,10 @@
 from keras import ops
 
 from keras_transformer.scopes import query_positions
+from keras_transformer.types import Tensor
 
 
-def sinusoids(position, hidden_dim):
+def sinusoids(position: Tensor, hidden_dim: int) -> Tensor:
     """Sines and cosines `(..., D)` of `position (...)`, wavelengths from 2 pi to 20,000 pi.
 
     Vaswani et al. 2017, section 3.5, with all sines before all cosines as in tensor2tensor.
@@ -19,11 +20,11 @@ def sinusoids(position, hidden_dim):
     return ops.concatenate([ops.sin(angle), ops.cos(angle)], axis=-1)[..., :hidden_dim]  # (..., D)
 
 
-def add_sinusoids(x, positions=None):
+def add_sinusoids(x: Tensor, positions: Tensor | None = None) -> Tensor:
     """`x (B, T, D)` plus the sinusoids of its tokens' positions."""
     position = query_positions(x) if positions is None else positions  # (1|B, T)
     return x + ops.cast(sinusoids(position, x.shape[-1]), x.dtype)
 
 
-def add_nothing(x, positions=None):
+def add_nothing(x: Tensor, positions: Tensor | None = None) -> Tensor:
     return x

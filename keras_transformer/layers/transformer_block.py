@@ -1,6 +1,8 @@
 """What an encoder block and a decoder block share."""
 
 import functools
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 
@@ -13,8 +15,9 @@ from keras_transformer.layers.layer import Layer
 from keras_transformer.layers.multi_head_self_attention import MultiHeadSelfAttention
 from keras_transformer.layers.normalization import normalization
 from keras_transformer.layers.residual import residual
-from keras_transformer.layers.rotary_embedding import rotary_embedding
+from keras_transformer.layers.rotary_embedding import RotaryEmbedding, rotary_embedding
 from keras_transformer.layers.tokens import whole_mask
+from keras_transformer.types import Activation, Initializer, Shape, Tensor
 
 
 class TransformerBlock(Layer):
@@ -22,24 +25,24 @@ class TransformerBlock(Layer):
 
     def __init__(
         self,
-        num_heads,
-        intermediate_dim,
-        dropout=0.0,
-        activation="relu",
-        normalize_first=False,
+        num_heads: int,
+        intermediate_dim: int,
+        dropout: float = 0.0,
+        activation: Activation = "relu",
+        normalize_first: bool = False,
         *,
-        num_key_value_heads=None,
-        key_dim=None,
-        rotary=None,
-        attention_dropout=0.0,
-        gated=False,
-        norm="layer_norm",
-        layer_norm_epsilon=1e-5,
-        use_bias=True,
-        kernel_initializer="glorot_uniform",
-        window=None,
-        **kwargs,
-    ):
+        num_key_value_heads: int | None = None,
+        key_dim: int | None = None,
+        rotary: RotaryEmbedding | dict | None = None,
+        attention_dropout: float = 0.0,
+        gated: bool = False,
+        norm: str = "layer_norm",
+        layer_norm_epsilon: float = 1e-5,
+        use_bias: bool | Sequence[str] = True,
+        kernel_initializer: Initializer = "glorot_uniform",
+        window: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(autocast=False, **kwargs)  # of places: bfloat16 has no 257
         require(window is None or window > 0, "window to be positive or None", window=window)
         self.num_heads = num_heads
@@ -71,26 +74,30 @@ class TransformerBlock(Layer):
         self.self_attention_norm = self.normalization("self_attention_norm")
         self.feed_forward_norm = self.normalization("feed_forward_norm")
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         self.self_attention.build(input_shape)
         self.self_attention_norm.build(input_shape)
         self.feed_forward.build(input_shape)
         self.feed_forward_norm.build(input_shape)
 
-    def self_attention_step(self, x, wanted=None, **masks):
+    def self_attention_step(
+        self, x: Tensor, wanted: Tensor | None = None, **masks: Tensor | None
+    ) -> Tensor:
         attention = functools.partial(self.self_attention, wanted=wanted, **masks)
         return self.step(x, attention, self.self_attention_norm, wanted)
 
-    def feed_forward_step(self, x, mask=None):
+    def feed_forward_step(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         def step(x):
             return self.step(x, self.feed_forward, self.feed_forward_norm)
 
         return at_real_tokens(step, x, mask)
 
-    def step(self, x, sublayer, norm, wanted=None):
+    def step(
+        self, x: Tensor, sublayer: Callable, norm: keras.layers.Layer, wanted: Tensor | None = None
+    ) -> Tensor:
         return residual(x, sublayer, norm, self.dropout_layer, self.normalize_first, wanted)
 
-    def attention(self, attention_class, name, **arguments):
+    def attention(self, attention_class: type, name: str, **arguments: Any) -> Any:
         return self.sublayer(
             attention_class,
             name,
@@ -101,7 +108,7 @@ class TransformerBlock(Layer):
             **arguments,
         )
 
-    def sublayer(self, layer_class, name, **arguments):
+    def sublayer(self, layer_class: type, name: str, **arguments: Any) -> Layer:
         return layer_class(
             use_bias=self.use_bias,
             kernel_initializer=self.kernel_initializer,
@@ -111,8 +118,8 @@ class TransformerBlock(Layer):
             **arguments,
         )
 
-    def normalization(self, name):
+    def normalization(self, name: str) -> keras.layers.Layer:
         return normalization(self.norm, self.layer_norm_epsilon, name=name, dtype=self.dtype_policy)
 
-    def compute_mask(self, x, previous_mask=None):
+    def compute_mask(self, x: Tensor, previous_mask: Tensor | None = None) -> Tensor | None:
         return whole_mask(previous_mask, x)

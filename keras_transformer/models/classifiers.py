@@ -3,6 +3,7 @@
 import keras
 
 from keras_transformer.checks import require
+from keras_transformer.config import TransformerConfig
 from keras_transformer.layers.dropout import Dropout
 from keras_transformer.models import parts
 from keras_transformer.models.encoder_only import (
@@ -13,11 +14,14 @@ from keras_transformer.models.encoder_only import (
     pool,
 )
 from keras_transformer.models.model import TransformerModel, of_dtype
+from keras_transformer.types import DType
 
 POOLINGS = ("first", "mean")
 
 
-def sequence_classifier(config, num_classes, pooling="first", dtype=None):
+def sequence_classifier(
+    config: TransformerConfig, num_classes: int, pooling: str = "first", dtype: DType | None = None
+) -> TransformerModel:
     """An encoder that names the class of a text: `token_ids (B, T) -> logits (B, num_classes)`.
 
     With one class its logit, `(B, 1)`, is a number to regress or to rank by.
@@ -63,7 +67,9 @@ def sequence_classifier(config, num_classes, pooling="first", dtype=None):
         return TransformerModel(list(inputs.values()), logits, name="sequence_classifier")
 
 
-def token_classifier(config, num_classes, dtype=None):
+def token_classifier(
+    config: TransformerConfig, num_classes: int, dtype: DType | None = None
+) -> TransformerModel:
     """An encoder that names the class of each token: `token_ids (B, T) -> logits (B, T, C)`.
 
     Padding is masked: a Keras loss leaves it out.
@@ -101,7 +107,7 @@ def token_classifier(config, num_classes, dtype=None):
         return TransformerModel(list(inputs.values()), logits, name="token_classifier")
 
 
-def question_answerer(config, dtype=None):
+def question_answerer(config: TransformerConfig, dtype: DType | None = None) -> TransformerModel:
     """An encoder that finds where in a text an answer begins and ends.
 
     A row of `token_ids (B, T)` is a question and a text. The two outputs, `start_logits (B, T)` and

@@ -2,12 +2,16 @@
 
 import keras
 
+from keras_transformer.config import TransformerConfig
 from keras_transformer.layers import DecoderBlock
 from keras_transformer.models import parts
 from keras_transformer.models.model import TransformerModel, of_dtype
+from keras_transformer.types import DType
 
 
-def decoder_only(config, logits=True, dtype=None):
+def decoder_only(
+    config: TransformerConfig, logits: bool = True, dtype: DType | None = None
+) -> TransformerModel:
     """A causal language model: `token_ids (B, T) -> logits (B, T, V)`.
 
     Args:

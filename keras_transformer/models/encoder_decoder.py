@@ -2,12 +2,14 @@
 
 import keras
 
+from keras_transformer.config import TransformerConfig
 from keras_transformer.layers import DecoderBlock, EncoderBlock
 from keras_transformer.models import parts
 from keras_transformer.models.model import TransformerModel, of_dtype
+from keras_transformer.types import DType, Tensor
 
 
-def encoder_decoder(config, dtype=None):
+def encoder_decoder(config: TransformerConfig, dtype: DType | None = None) -> TransformerModel:
     """A sequence-to-sequence model: `source_ids (B, S), target_ids (B, T) -> logits (B, T, V)`.
 
     One token table serves the source, the target and, if tied, the logits. `target_ids` begins
@@ -47,14 +49,16 @@ def encoder_decoder(config, dtype=None):
         return TransformerModel([source_ids, target_ids], logits, name="encoder_decoder")
 
 
-def encoder_stack(config, x, mask):
+def encoder_stack(config: TransformerConfig, x: Tensor, mask: Tensor | None) -> Tensor:
     """The encoder's blocks, `(B, S, D) -> (B, S, D)`."""
     for i in range(config.num_layers):
         x = parts.block(EncoderBlock, config, f"encoder_block_{i}")(x, mask=mask)
     return keras.layers.Identity(name="memory")(parts.close_stack(config, x, "encoder_norm"))
 
 
-def decoder_stack(config, x, memory, memory_mask):
+def decoder_stack(
+    config: TransformerConfig, x: Tensor, memory: Tensor, memory_mask: Tensor | None
+) -> Tensor:
     """The decoder's blocks, `(B, T, D) -> (B, T, D)`."""
     for i in range(config.num_decoder_layers or config.num_layers):
         name = f"decoder_block_{i}"

@@ -3,13 +3,15 @@
 import keras
 from keras import ops
 
-from keras_transformer.layers import EncoderBlock
+from keras_transformer.config import TransformerConfig
+from keras_transformer.layers import EncoderBlock, PositionalEmbedding
 from keras_transformer.layers.dropout import Dropout
 from keras_transformer.models import parts
 from keras_transformer.models.model import TransformerModel, of_dtype
+from keras_transformer.types import Activation, DType, Tensor
 
 
-def encoder_only(config, dtype=None):
+def encoder_only(config: TransformerConfig, dtype: DType | None = None) -> TransformerModel:
     """An encoder: `token_ids (B, T) -> sequence_output (B, T, D)`.
 
     Args:
@@ -39,18 +41,23 @@ def encoder_only(config, dtype=None):
         return TransformerModel(list(inputs.values()), outputs, name="encoder_only")
 
 
-def encoder_inputs(config):
+def encoder_inputs(config: TransformerConfig) -> dict[str, Tensor]:
     """The inputs by name, each `(B, T)`."""
     names = ("token_ids", "segment_ids") if config.num_segments else ("token_ids",)
     return {name: parts.token_ids_input(name) for name in names}
 
 
-def first_position(inputs):
+def first_position(inputs: dict[str, Tensor]) -> Tensor:
     """`(B, 1)`, the position of each row's first token."""
     return ops.zeros_like(inputs["token_ids"][:, :1])
 
 
-def encode(config, inputs, mask, wanted=None):
+def encode(
+    config: TransformerConfig,
+    inputs: dict[str, Tensor],
+    mask: Tensor | None,
+    wanted: Tensor | None = None,
+) -> tuple[Tensor, PositionalEmbedding]:
     """The sequence output `(B, T, D)`, or of the tokens at `wanted (B, P)`, and the embedding.
 
     The last block computes what is wanted and nothing else.
@@ -65,7 +72,9 @@ def encode(config, inputs, mask, wanted=None):
     return keras.layers.Identity(name="sequence_output")(x), embedding
 
 
-def embed_segments(config, inputs, positions):
+def embed_segments(
+    config: TransformerConfig, inputs: dict[str, Tensor], positions: Tensor
+) -> tuple[Tensor, PositionalEmbedding]:
     """Tokens, positions and segments, `(B, T, D)`, and the token table's layer."""
     embedding = parts.token_embedding(config, dropout=0.0)
     x = embedding(inputs["token_ids"], positions=positions)  # (B, T, D)
@@ -79,12 +88,14 @@ def embed_segments(config, inputs, positions):
     return Dropout(config.dropout, name="embedding_dropout")(x), embedding
 
 
-def pool(config, x):
+def pool(config: TransformerConfig, x: Tensor) -> Tensor:
     """BERT's pooled output `(B, D)` of the first token's output `x (B, D)`."""
     return dense(config, config.hidden_dim, "pooled_output", config.pooler_activation)(x)
 
 
-def dense(config, units, name, activation=None):
+def dense(
+    config: TransformerConfig, units: int, name: str, activation: Activation | None = None
+) -> keras.layers.Dense:
     """A linear map of a head."""
     initializer = parts.initializer(config) or "glorot_uniform"
     return keras.layers.Dense(units, activation, kernel_initializer=initializer, name=name)

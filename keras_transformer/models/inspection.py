@@ -1,5 +1,7 @@
 """What a model is made of, read from its layers: also of one that was reloaded or fine-tuned."""
 
+from typing import Any
+
 import keras
 
 from keras_transformer.backend.graph import call_arguments
@@ -29,7 +31,7 @@ _OF_BLOCK = (
 )
 
 
-def config_of(model):
+def config_of(model: keras.Model) -> TransformerConfig:
     """The `TransformerConfig` of a model that `keras_transformer.models` made.
 
     Args:
@@ -49,10 +51,10 @@ def config_of(model):
     >>> config_of(kt.models.decoder_only(config)) == config
     True
     """
-    layers = {layer.name: layer for layer in model.layers}
-    embedding = layers.get("embedding")
+    layers: dict[str, Any] = {layer.name: layer for layer in model.layers}
+    embedding: Any = layers.get("embedding")
     encoder, decoder = (layers.get(f"{side}_block_0") for side in ("encoder", "decoder"))
-    block = encoder or decoder
+    block: Any = encoder or decoder
     require(
         isinstance(embedding, PositionalEmbedding)
         and isinstance(block, EncoderBlock | DecoderBlock),

@@ -4,13 +4,17 @@ import keras
 from keras import ops
 
 from keras_transformer.checks import require
+from keras_transformer.config import TransformerConfig
 from keras_transformer.layers import MaskedLMHead
 from keras_transformer.models import parts
 from keras_transformer.models.encoder_only import encode, encoder_inputs, first_position, pool
 from keras_transformer.models.model import TransformerModel, of_dtype
+from keras_transformer.types import DType
 
 
-def masked_language_model(config, next_sentence=False, dtype=None):
+def masked_language_model(
+    config: TransformerConfig, next_sentence: bool = False, dtype: DType | None = None
+) -> TransformerModel:
     """An encoder that guesses masked tokens: `token_ids (B, T), masked_positions (B, P) -> logits`.
 
     Logits `(B, P, V)` are computed at the masked positions alone, by BERT's head: a linear map,
@@ -66,5 +70,5 @@ def masked_language_model(config, next_sentence=False, dtype=None):
         outputs = logits = parts.logits(config, head(x), embedding, bias=True)  # (B, P, V)
         if next_sentence:
             outputs = [logits, keras.layers.Dense(2, name="next_sentence")(pooled)]
-        inputs = [*inputs.values(), masked_positions]
-        return TransformerModel(inputs, outputs, name="masked_language_model")
+        all_inputs = [*inputs.values(), masked_positions]
+        return TransformerModel(all_inputs, outputs, name="masked_language_model")

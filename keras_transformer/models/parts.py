@@ -1,7 +1,11 @@
 """The parts of a config as layers, in the names that a summary shows."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 
+from keras_transformer.config import TransformerConfig
 from keras_transformer.layers import (
     Bias,
     LearnedPositions,
@@ -12,28 +16,34 @@ from keras_transformer.layers import (
 )
 from keras_transformer.layers.dropout import Dropout
 from keras_transformer.layers.normalization import normalization
+from keras_transformer.layers.transformer_block import TransformerBlock
+from keras_transformer.types import Tensor
 
 
-def token_ids_input(name):
+def token_ids_input(name: str) -> Tensor:
     """`(B, T)` int32 input."""
     return keras.Input((None,), dtype="int32", name=name)
 
 
-def padding_mask(config, token_ids):
+def padding_mask(config: TransformerConfig, token_ids: Tensor) -> Tensor | None:
     """`(B, T)` bool, True for real tokens; None when the vocabulary has no padding."""
     if config.pad_id is None:
         return None
     return PaddingMask(config.pad_id, name="padding_mask")(token_ids)
 
 
-def packed_lines(config, token_ids):
+def packed_lines(
+    config: TransformerConfig, token_ids: Tensor
+) -> tuple[Tensor | None, Tensor | None]:
     """Positions `(B, T)` and attention mask `(B, T, T)` of lines that share rows, or None twice."""
     if config.line_start_id is None:
         return None, None
     return PackedLines(config.line_start_id, name="packed_lines")(token_ids)
 
 
-def token_embedding(config, dropout, positions=("sinusoidal", "learned")):
+def token_embedding(
+    config: TransformerConfig, dropout: float, positions: Sequence[str] = ("sinusoidal", "learned")
+) -> PositionalEmbedding:
     """The token table, with positions if the config's are one of the `positions`."""
     return PositionalEmbedding(
         config.vocabulary_size,
@@ -47,7 +57,9 @@ def token_embedding(config, dropout, positions=("sinusoidal", "learned")):
     )
 
 
-def embed_side(config, embedding, token_ids, side):
+def embed_side(
+    config: TransformerConfig, embedding: PositionalEmbedding, token_ids: Tensor, side: str
+) -> Tensor:
     """`(B, T, D)` of the encoder's or the decoder's `token_ids (B, T)`; `side` names which."""
     x = embedding(token_ids)
     if config.position == "learned":
@@ -58,7 +70,9 @@ def embed_side(config, embedding, token_ids, side):
     return Dropout(config.dropout, name=f"{side}_embedding_dropout")(x)
 
 
-def block(block_class, config, name, **kwargs):
+def block(
+    block_class: type, config: TransformerConfig, name: str, **kwargs: Any
+) -> TransformerBlock:
     """One block of the config's architecture."""
     return block_class(
         num_heads=config.num_heads,
@@ -82,17 +96,19 @@ def block(block_class, config, name, **kwargs):
     )
 
 
-def norm(config, name):
+def norm(config: TransformerConfig, name: str) -> keras.layers.Layer:
     """A norm outside the blocks."""
     return normalization(config.norm, config.layer_norm_epsilon, name=name)
 
 
-def close_stack(config, x, name):
+def close_stack(config: TransformerConfig, x: Tensor, name: str) -> Tensor:
     """A pre-norm stack ends with a norm of its own; a post-norm one has it already."""
     return norm(config, name)(x) if config.normalize_first else x
 
 
-def logits(config, x, embedding, bias):
+def logits(
+    config: TransformerConfig, x: Tensor, embedding: PositionalEmbedding, bias: bool
+) -> Tensor:
     """`(B, T, V)` from `x (B, T, D)`: by the token table, or by a matrix of their own."""
     if config.tie_embeddings:
         x = embedding(x, reverse=True)
@@ -106,7 +122,7 @@ def logits(config, x, embedding, bias):
     return (Bias if bias else keras.layers.Identity)(name="logits")(x)
 
 
-def initializer(config):
+def initializer(config: TransformerConfig) -> keras.initializers.Initializer | None:
     """Initial values of the kernels and tables; None leaves the layers theirs."""
     deviation = config.initializer_range
     if deviation == 0:

@@ -1,7 +1,9 @@
 """Weights of one model for another."""
 
+import keras
 
-def copy_weights(source, target):
+
+def copy_weights(source: keras.Model, target: keras.Model) -> list[str]:
     """Copies the weights of every layer that both models have under one name and in one shape.
 
     Args:

@@ -6,7 +6,7 @@ import pytest
 from keras import ops
 from tiny import numpy, random_array
 
-from keras_transformer.backend.dispatch import operation
+from keras_transformer.backend.dispatch import Operation
 from keras_transformer.backend.gelu import gelu, gelu_tanh
 from keras_transformer.backend.layer_norm import layer_norm
 from keras_transformer.backend.times_transposed import times_transposed
@@ -15,7 +15,7 @@ X = random_array(2, 3, 8)
 
 
 def test_a_backend_s_own_form_is_called_and_no_other_s():
-    @operation
+    @Operation
     def form():
         return "plain"
 
