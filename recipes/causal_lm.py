@@ -7,7 +7,7 @@
 The model is that of Radford et al. 2019 ("GPT-2"), or with `--modern` that of its descendants:
 rotary positions, RMSNorm, a gated feed-forward network, grouped key-value heads, no biases. Rows
 are random crops of one long text, or with `--documents` whole lines, each as if it were alone. The
-built-in corpus takes under two minutes on two cores; README.md has the figures on real text.
+built-in corpus takes under two minutes on two cores; docs/results.md has the figures on real text.
 """
 
 import functools

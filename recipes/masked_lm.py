@@ -6,7 +6,7 @@
 
 The model and the masks are those of Devlin et al. 2019, "BERT"; short lines share rows, each as if
 it were alone. The built-in corpus takes a minute and a half on two cores and guesses 48 % of
-the masked words; README.md has the figures on real text, with their commands. What a run has
+the masked words; docs/results.md has the figures on real text, with their commands. What a run has
 learned is fine-tuned by text_classification.py.
 """
 

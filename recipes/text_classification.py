@@ -7,8 +7,8 @@
 
 The model and the fine-tuning are those of Devlin et al. 2019, "BERT", from what masked_lm.py has
 learned or from scratch. The built-in task, past, present or future from the main clause of an
-English sentence, takes about a minute on two cores and reaches over 95 % test accuracy; README.md
-has the figures on real text, with their commands.
+English sentence, takes about a minute on two cores and reaches over 95 % test accuracy;
+docs/results.md has the figures on real text, with their commands.
 """
 
 import functools

@@ -7,7 +7,7 @@
     python recipes/translation.py evaluate --run runs/en-de --source test.en --target test.de
 
 The model and the training are those of Vaswani et al. 2017, "Attention Is All You Need". The
-built-in corpus takes about three minutes on two cores and scores above 95 BLEU; README.md has
+built-in corpus takes about three minutes on two cores and scores above 95 BLEU; docs/results.md has
 the scores on real text, with their commands.
 """
 

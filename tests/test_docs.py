@@ -1,4 +1,4 @@
-"""Every example in a docstring and in the README is executed."""
+"""Every example in a docstring, in the README and in the guides is executed; files named exist."""
 
 import doctest
 import importlib
@@ -12,13 +12,20 @@ import pytest
 
 import keras_transformer
 
-README = Path(__file__).parents[1] / "README.md"
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+OTHER_PAGES = [ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md"]
+NEEDS_A_HUB = ["zoo.md"]  # executed by zoo/test_guide.py
 # What these run on TensorFlow alone: tf.data, in-graph text, TensorBoard.
 NEED_TENSORFLOW = ("data", "monitoring", "text", "training")
 MODULES = [
     module.name
     for module in pkgutil.walk_packages(keras_transformer.__path__, "keras_transformer.")
 ]
+
+
+def name_of(page):
+    return str(page.relative_to(ROOT))
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -40,13 +47,47 @@ def test_every_public_layer_has_an_example():
         assert any(test.examples for test in examples), name
 
 
-def test_readme(tmp_path, monkeypatch):
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_examples(page, tmp_path, monkeypatch):
     if keras.backend.backend() != "tensorflow":
-        pytest.skip("the README is written for the TensorFlow backend")
-    blocks = re.findall(r"^```python\n(.*?)^```", README.read_text(), re.DOTALL | re.MULTILINE)
-    assert blocks or "```" not in README.read_text()
+        pytest.skip("the pages are written for the TensorFlow backend")
+    text = page.read_text()
+    blocks = re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    assert text.count("```") == 2 * len(blocks)  # what is not executed is indented
+    if page.name in NEEDS_A_HUB:
+        return
     monkeypatch.chdir(tmp_path)
-    namespace = {"__name__": "readme"}
+    namespace = {"__name__": page.stem}
     for number, block in enumerate(blocks, 1):
-        exec(compile(block, f"README.md, python block {number}", "exec"), namespace)
+        exec(compile(block, f"{name_of(page)}, python block {number}", "exec"), namespace)
     assert os.getcwd() == str(tmp_path)
+
+
+@pytest.mark.parametrize("page", [*PAGES, *OTHER_PAGES], ids=name_of)
+def test_links_lead_somewhere(page):
+    for link in re.findall(r"\]\(([^)]*)\)", page.read_text()):
+        if "://" not in link:
+            path, _, heading = link.partition("#")
+            target = page.parent / path if path else page
+            assert target.is_file(), link
+            assert not heading or heading in headings(target), link
+
+
+def headings(page):
+    """The headings as links name them."""
+    titles = re.findall(r"^#+ (.*)", page.read_text(), re.MULTILINE)
+    return [re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles]
+
+
+@pytest.mark.parametrize("page", [*PAGES, *OTHER_PAGES], ids=name_of)
+def test_files_that_are_named_exist(page):
+    folders = r"(?:keras_transformer|recipes|benchmarks|tests|docs|\.ci)"
+    for name in re.findall(rf"(?<![\w./-]){folders}/[\w./-]*\w", page.read_text()):
+        assert (ROOT / name).exists(), name
+
+
+def test_the_readme_names_every_guide_and_is_two_screens():
+    text = (ROOT / "README.md").read_text()
+    for page in [*PAGES[1:], *OTHER_PAGES]:
+        assert f"]({name_of(page)})" in text
+    assert len(text.splitlines()) <= 110
