@@ -56,12 +56,11 @@ class DecoderBlock(TransformerBlock):
     True
     """
 
-    cross_attention: Any = None  # a MultiHeadCrossAttention where it was built with a memory
-
     def build(self, x_shape: Shape, memory_shape: Shape | None = None) -> None:
         super().build(x_shape)
         self.causal_mask = CausalMask(self.window, name="causal_mask")
         self.causal_mask.build(x_shape)
+        self.cross_attention: Any = None
         if memory_shape is not None:
             self.cross_attention = self.attention(MultiHeadCrossAttention, "cross_attention")
             self.cross_attention.build(x_shape, memory_shape)
