@@ -86,6 +86,15 @@ def test_files_that_are_named_exist(page):
         assert (ROOT / name).exists(), name
 
 
+def test_what_contributors_are_told_of_files_is_so():
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    told = re.findall(r"`(\w+)`\s+(?:in|of)\s+`([\w./]+\.py)`", text)
+    assert len(told) > 8
+    for name, file in told:
+        text = (ROOT / file).read_text()
+        assert re.search(rf"^ {{0,4}}(def )?{name}\b.*( = |\()", text, re.MULTILINE), (name, file)
+
+
 def test_the_readme_names_every_guide_and_is_two_screens():
     text = (ROOT / "README.md").read_text()
     for page in [*PAGES[1:], *OTHER_PAGES]:
