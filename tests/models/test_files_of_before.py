@@ -7,6 +7,7 @@ import tarfile
 import keras
 import numpy as np
 import pytest
+from tiny import numpy
 
 import keras_transformer as kt
 from keras_transformer.models import config_of
@@ -37,7 +38,10 @@ def test_it_computes_what_it_did(folder, name, tmp_path):
     for loaded in (model, keras.models.load_model(tmp_path / "again.keras")):
         found = keras.tree.flatten(loaded(inputs if len(inputs) > 1 else inputs[0]))
         for y, z in zip(found, expected, strict=True):
-            np.testing.assert_allclose(keras.ops.convert_to_numpy(y), z, atol=1e-5)
+            # What is computed of padding, the last of the second row, means nothing.
+            y, z = ((x[0], x[1:, :-2]) if x.ndim == 3 else (x,) for x in (numpy(y), z))
+            for ours, theirs in zip(y, z, strict=True):
+                np.testing.assert_allclose(ours, theirs, atol=1e-5)
 
 
 def test_its_padding_is_known(folder):
