@@ -66,22 +66,20 @@ class Code:
                 lines -= set(range(node.lineno, node.end_lineno + 1))
         self.lines = lines
 
-    def count(self, node=None):
-        """Code lines of a part of the file, or of all of it."""
-        if node is None:
-            return len(self.lines)
-        first = min([node.lineno, *(x.lineno for x in getattr(node, "decorator_list", ()))])
-        return len(self.lines & set(range(first, node.end_lineno + 1)))
+    def of(self, node):
+        """The code lines of a part of the file."""
+        return self.lines & set(range(self._begins(node), node.end_lineno + 1))
 
     def function_at(self, line):
-        """The outermost function or method that has the line, and whether it is a fast form."""
+        """The function that begins at the line, and whether it is a fast form of an operation."""
         for node in ast.walk(self.tree):
-            if isinstance(node, ast.FunctionDef) and self._begins(node) <= line <= node.end_lineno:
-                return node, any(".on(" in ast.unparse(x) for x in node.decorator_list)
+            if isinstance(node, ast.FunctionDef | ast.Lambda) and self._begins(node) == line:
+                decorators = getattr(node, "decorator_list", ())
+                return node, any(".on(" in ast.unparse(x) for x in decorators)
         return None, False
 
     def _begins(self, node):
-        return min([node.lineno, *(x.lineno for x in node.decorator_list)])
+        return min([node.lineno, *(x.lineno for x in getattr(node, "decorator_list", ()))])
 
     def operation_of(self, form):
         """The plain form beside a fast one."""
@@ -118,17 +116,18 @@ def running(function):
 
 def lines_of(calls):
     """`(lines of functions, lines of fast forms, files)` of what ran."""
-    plain, fast = {}, {}
+    plain, fast = collections.defaultdict(set), collections.defaultdict(set)
     for path, line in calls:
         node, is_fast = code(path).function_at(line)
         if node is None:  # a comprehension or a class body
             continue
         if is_fast:
-            fast[path, node.lineno] = code(path).count(node)
+            fast[path] |= code(path).of(node)
             node = code(path).operation_of(node)
-        plain[path, node.lineno] = code(path).count(node)
-    files = {path for path, _ in plain}
-    return sum(plain.values()), sum(fast.values()), files
+        plain[path] |= code(path).of(node)
+    for path in fast:  # a function within a fast form is a part of it
+        plain[path] -= fast[path]
+    return sum(map(len, plain.values())), sum(map(len, fast.values())), set(plain)
 
 
 def measure(build, changes):
@@ -141,7 +140,7 @@ def measure(build, changes):
     computing, fast, _ = lines_of(calling)
     forward, _, _ = lines_of(calling | wiring)
     everything, _, files = lines_of({x for x in building | calling if x[0].name != "config.py"})
-    whole = sum(code(path).count() for path in files)
+    whole = sum(len(code(path).lines) for path in files)
     return computing, fast, forward, everything, len(files), whole
 
 
@@ -159,7 +158,7 @@ def layers():
                 if isinstance(x, ast.ClassDef) and x.name == cls.__name__
             ]
             calls = {
-                x.name: code(path).count(x)
+                x.name: len(code(path).of(x))
                 for x in node.body
                 if isinstance(x, ast.FunctionDef) and x.name not in ("__init__", "build")
             }
@@ -167,7 +166,7 @@ def layers():
             parameters = inspect.signature(cls.__init__).parameters
             yield (
                 cls.__name__,
-                code(path).count(node),
+                len(code(path).of(node)),
                 f"{longest} {calls[longest]}" if longest else "",
                 len([x for x in parameters if x not in ("self", "kwargs", "args", "quantized")]),
             )

@@ -12,7 +12,7 @@ from typing import Any, Self
 from keras import ops
 
 from keras_transformer.checks import refusal
-from keras_transformer.types import Tensor
+from keras_transformer.types import Mask, Positions, Tensor
 
 _active = threading.local()
 
@@ -85,9 +85,9 @@ class CacheScope(Scope):
         state: dict | None = None,
         index: int | Tensor = 0,
         length: int | None = None,
-        positions: Tensor | None = None,
-        key_positions: Tensor | None = None,
-        visible: Tensor | None = None,
+        positions: Positions = None,
+        key_positions: Positions = None,
+        visible: Mask = None,
         sliding: bool = False,
     ) -> None:
         super().__init__()
@@ -139,7 +139,7 @@ class CacheScope(Scope):
             visible = ops.logical_and(visible, self.visible)
         return query, key, visible
 
-    def append_mask(self, path: str, mask: Tensor | None, x: Tensor) -> Tensor:
+    def append_mask(self, path: str, mask: Mask, x: Tensor) -> Tensor:
         """`mask (B|1, T)` of the new tokens `x (B, T, ...)` as that of all S entries, `(B, S)`."""
         mask = ops.broadcast_to(mask, ops.shape(x)[:2])
         (mask,) = self.append(path, ops.expand_dims(mask, 1))  # (B, 1, S)
@@ -200,7 +200,7 @@ class Uncached:
     def places(self, steps: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         return steps, steps, None
 
-    def append_mask(self, path: str, mask: Tensor | None, x: Tensor) -> Tensor:
+    def append_mask(self, path: str, mask: Mask, x: Tensor) -> Tensor:
         return mask
 
     def once(self, path: str, compute: Callable[[], Any]) -> Any:

@@ -7,6 +7,8 @@ import keras
 
 # A tensor of whatever backend Keras runs on, or what it makes one of. No class is common to them.
 Tensor = Any
+Mask = Tensor | None  # of bools, True for what is real or may be looked at; None for all
+Positions = Tensor | None  # whole numbers, where tokens stand; None for all, counted from 0
 Shape = tuple[Any, ...]  # of numbers, or None where a size is unknown
 Activation = str | dict | Callable[[Tensor], Tensor]
 Initializer = str | dict | keras.initializers.Initializer

@@ -2,10 +2,10 @@
 
 from keras.src.backend import get_keras_mask, set_keras_mask
 
-from keras_transformer.types import Tensor
+from keras_transformer.types import Mask, Tensor
 
 
-def implicit_mask(x: Tensor) -> Tensor | None:
+def implicit_mask(x: Tensor) -> Mask:
     """The mask that Keras' layers gave `x (B, T, ...)`, `(B, T)` bool, or None.
 
     >>> import keras
@@ -17,7 +17,7 @@ def implicit_mask(x: Tensor) -> Tensor | None:
     return get_keras_mask(x)
 
 
-def with_implicit_mask(x: Tensor, mask: Tensor | None) -> Tensor:
+def with_implicit_mask(x: Tensor, mask: Mask) -> Tensor:
     """`x`, to which Keras' layers will find `mask` attached; None leaves it as it is.
 
     >>> import keras

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from keras_transformer.backend.dispatch import Operation
 from keras_transformer.backend.vectorized_map import in_vectorized_map
 from keras_transformer.backend.xla import in_xla
-from keras_transformer.types import Tensor
+from keras_transformer.types import Mask, Tensor
 
 
 @Operation
-def at_real_tokens(function: Callable, x: Tensor, mask: Tensor | None) -> Tensor:
+def at_real_tokens(function: Callable, x: Tensor, mask: Mask) -> Tensor:
     """`function(x)`, of `x (B, T, D)`, where it does the same to every token by itself.
 
     What comes out for padding, where `mask (B|1, T|1)` is False, means nothing.
@@ -22,7 +22,7 @@ def at_real_tokens(function: Callable, x: Tensor, mask: Tensor | None) -> Tensor
 
 
 @at_real_tokens.on("tensorflow")
-def at_real_tokens_alone(function: Callable, x: Tensor, mask: Tensor | None) -> Tensor:
+def at_real_tokens_alone(function: Callable, x: Tensor, mask: Mask) -> Tensor:
     """The function gets the real tokens alone, `(1, R, D)`, and padding becomes 0, at no cost.
 
     Not so by XLA and in `tf.vectorized_map`, where shapes may not depend on values.

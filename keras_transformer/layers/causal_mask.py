@@ -8,7 +8,7 @@ from keras import ops
 from keras_transformer.checks import check_shape, require
 from keras_transformer.layers.layer import Layer
 from keras_transformer.scopes import cache, places
-from keras_transformer.types import Tensor
+from keras_transformer.types import Mask, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -50,7 +50,7 @@ class CausalMask(Layer):
         )
         self.window = window
 
-    def call(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+    def call(self, x: Tensor, mask: Mask = None) -> Tensor:
         check_shape("mask", mask, tuple(x.shape[:2]))
         query, key, visible = places(x)  # (1|B, T), (1|B, S), (1|B, 1|T, S)
         distance = ops.expand_dims(query, 2) - ops.expand_dims(key, 1)  # (1|B, T, S)
@@ -64,9 +64,9 @@ class CausalMask(Layer):
             may_look = ops.logical_and(may_look, ops.expand_dims(mask, 1))
         return may_look  # (1|B, T, S)
 
-    def compute_mask(self, x: Tensor, previous_mask: Tensor | None = None) -> Tensor | None:
+    def compute_mask(self, x: Tensor, previous_mask: Mask = None) -> Mask:
         return None
 
-    def compute_output_spec(self, x: Tensor, mask: Tensor | None = None) -> keras.KerasTensor:
+    def compute_output_spec(self, x: Tensor, mask: Mask = None) -> keras.KerasTensor:
         batch = 1 if mask is None else mask.shape[0]
         return keras.KerasTensor((batch, x.shape[1], x.shape[1]), dtype="bool")

@@ -11,7 +11,7 @@ from keras_transformer.checks import check_shape, require
 from keras_transformer.layers.causal_mask import CausalMask
 from keras_transformer.layers.multi_head_cross_attention import MultiHeadCrossAttention
 from keras_transformer.layers.transformer_block import TransformerBlock
-from keras_transformer.types import Shape, Tensor
+from keras_transformer.types import Mask, Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -71,9 +71,9 @@ class DecoderBlock(TransformerBlock):
         self,
         x: Tensor,
         memory: Tensor | None = None,
-        mask: Tensor | None = None,
-        memory_mask: Tensor | None = None,
-        attention_mask: Tensor | None = None,
+        mask: Mask = None,
+        memory_mask: Mask = None,
+        attention_mask: Mask = None,
     ) -> Tensor:
         mask = implicit_mask(x) if mask is None else mask
         x = ops.cast(x, self.compute_dtype)
@@ -98,17 +98,7 @@ class DecoderBlock(TransformerBlock):
             memory_shape=tuple(memory_shape),
         )
 
-    def compute_output_spec(
-        self,
-        x: Tensor,
-        memory: Tensor | None = None,
-        mask: Tensor | None = None,
-        memory_mask: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-    ) -> keras.KerasTensor:
-        if memory is not None:
-            self.require_cross_attention(memory.shape)
-        return keras.KerasTensor(x.shape, self.compute_dtype)
-
-    def compute_output_shape(self, x_shape: Shape, memory_shape: Shape | None = None) -> tuple:
+    def compute_output_shape(self, x_shape: Shape, memory_shape: Shape | None = None) -> Shape:
+        if self.built and memory_shape is not None:
+            self.require_cross_attention(memory_shape)
         return x_shape

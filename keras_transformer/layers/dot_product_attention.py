@@ -4,13 +4,13 @@ from keras import ops
 
 from keras_transformer.backend.softmax import softmax
 from keras_transformer.backend.times_transposed import times_transposed
-from keras_transformer.types import Tensor
+from keras_transformer.types import Mask, Tensor
 
 # Low enough to vanish in a softmax, high enough that a row of nothing else stays finite.
 MASKED = -1e9
 
 
-def attention_weights(query: Tensor, key: Tensor, may_look: Tensor | None = None) -> Tensor:
+def attention_weights(query: Tensor, key: Tensor, may_look: Mask = None) -> Tensor:
     """`softmax(query key^T / sqrt(H))`, float32 `(B, N, T, S)`.
 
     Args:

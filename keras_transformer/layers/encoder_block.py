@@ -7,7 +7,7 @@ from keras_transformer.backend.implicit_mask import implicit_mask
 from keras_transformer.layers.tokens import with_mask_at
 from keras_transformer.layers.transformer_block import TransformerBlock
 from keras_transformer.renamed import renamed
-from keras_transformer.types import Shape, Tensor
+from keras_transformer.types import Mask, Positions, Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -59,11 +59,7 @@ class EncoderBlock(TransformerBlock):
     __call__ = renamed(positions="wanted")(keras.layers.Layer.__call__)
 
     def call(
-        self,
-        x: Tensor,
-        mask: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        wanted: Tensor | None = None,
+        self, x: Tensor, mask: Mask = None, attention_mask: Mask = None, wanted: Positions = None
     ) -> Tensor:
         mask = implicit_mask(x) if mask is None else mask
         x = ops.cast(x, self.compute_dtype)
@@ -72,7 +68,7 @@ class EncoderBlock(TransformerBlock):
         y = self.feed_forward_step(y, mask if wanted is None else None)  # (B, T|P, D)
         return with_mask_at(y, x, mask, wanted)
 
-    def may_look(self, x: Tensor, attention_mask: Tensor | None) -> Tensor | None:
+    def may_look(self, x: Tensor, attention_mask: Mask) -> Mask:
         """`attention_mask (B|1, T, T)`, which may be None, within the window."""
         if self.window is None:
             return attention_mask
@@ -81,11 +77,7 @@ class EncoderBlock(TransformerBlock):
         return near if attention_mask is None else ops.logical_and(attention_mask, near)
 
     def compute_output_spec(
-        self,
-        x: Tensor,
-        mask: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        wanted: Tensor | None = None,
+        self, x: Tensor, mask: Mask = None, attention_mask: Mask = None, wanted: Positions = None
     ) -> keras.KerasTensor:
         shape = self.compute_output_shape(x.shape, getattr(wanted, "shape", None))
         mask = implicit_mask(x) if mask is None else mask

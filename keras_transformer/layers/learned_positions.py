@@ -9,7 +9,7 @@ from keras_transformer.backend.limited_length import limited_length
 from keras_transformer.checks import require
 from keras_transformer.layers.layer import Layer
 from keras_transformer.scopes import query_positions
-from keras_transformer.types import Initializer, Shape, Tensor
+from keras_transformer.types import Initializer, Positions, Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -63,7 +63,7 @@ class LearnedPositions(Layer):
             autocast=False,  # rows are cast when they are looked up, not the whole table before
         )
 
-    def call(self, x: Tensor, positions: Tensor | None = None) -> Tensor:
+    def call(self, x: Tensor, positions: Positions = None) -> Tensor:
         if positions is None:
             most = self.max_sequence_length
             x = limited_length(x, most, f"sequences of at most max_sequence_length={most} tokens")

@@ -14,7 +14,7 @@ from keras_transformer.layers.projection import projection
 from keras_transformer.layers.rotary_embedding import RotaryEmbedding, rotary_embedding
 from keras_transformer.layers.tokens import whole_mask
 from keras_transformer.scopes import AttentionScope
-from keras_transformer.types import Initializer, Tensor
+from keras_transformer.types import Initializer, Mask, Tensor
 
 
 class MultiHeadAttention(Layer):
@@ -73,9 +73,7 @@ class MultiHeadAttention(Layer):
         """`(B, T, N * H)` as `(B, T, N, H)`, for any number of heads."""
         return ops.reshape(x, (*ops.shape(x)[:2], x.shape[-1] // self.head_dim, self.head_dim))
 
-    def attend(
-        self, query: Tensor, key: Tensor, value: Tensor, may_look: Tensor | None = None
-    ) -> Tensor:
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, may_look: Mask = None) -> Tensor:
         """What `query (B, N, T, H)` finds in `key value (B, K, S, H)`: `(B, T, D)`."""
         weights = attention_weights(query, key, may_look)  # (B, N, T, S)
         if scope := AttentionScope.current():
@@ -85,7 +83,7 @@ class MultiHeadAttention(Layer):
         x = ops.reshape(x, (*ops.shape(x)[:2], self.num_heads * self.head_dim))
         return self.output_projection(x)  # (B, T, D)
 
-    def compute_mask(self, x: Tensor, previous_mask: Tensor | None = None) -> Tensor | None:
+    def compute_mask(self, x: Tensor, previous_mask: Mask = None) -> Mask:
         return whole_mask(previous_mask, x)
 
 

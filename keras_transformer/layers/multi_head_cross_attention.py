@@ -7,7 +7,7 @@ from keras_transformer.checks import check_shape, require
 from keras_transformer.layers.multi_head_attention import MultiHeadAttention, swap_heads
 from keras_transformer.layers.projection import projection
 from keras_transformer.scopes import cache
-from keras_transformer.types import Shape, Tensor
+from keras_transformer.types import Mask, Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -57,7 +57,7 @@ class MultiHeadCrossAttention(MultiHeadAttention):
             self, 2 * self.num_key_value_heads * self.head_dim, "key_value", memory_shape
         )
 
-    def call(self, x: Tensor, memory: Tensor, memory_mask: Tensor | None = None) -> Tensor:
+    def call(self, x: Tensor, memory: Tensor, memory_mask: Mask = None) -> Tensor:
         query = swap_heads(self.split_heads(self.query(x)))  # (B, N, T, H)
         key, value = cache().once(self.path, lambda: self.project(memory))  # (B, K, S, H)
         check_shape("mask", memory_mask, (key.shape[0], key.shape[2]))

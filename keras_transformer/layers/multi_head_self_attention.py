@@ -10,7 +10,7 @@ from keras_transformer.layers.projection import projection
 from keras_transformer.layers.tokens import tokens_at, with_mask_at
 from keras_transformer.renamed import renamed
 from keras_transformer.scopes import cache
-from keras_transformer.types import Shape, Tensor
+from keras_transformer.types import Mask, Positions, Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -64,11 +64,7 @@ class MultiHeadSelfAttention(MultiHeadAttention):
         )
 
     def call(
-        self,
-        x: Tensor,
-        attention_mask: Tensor | None = None,
-        mask: Tensor | None = None,
-        wanted: Tensor | None = None,
+        self, x: Tensor, attention_mask: Mask = None, mask: Mask = None, wanted: Positions = None
     ) -> Tensor:
         mask = implicit_mask(x) if mask is None else mask
         query, key, value = self.project(x, wanted)
@@ -77,7 +73,7 @@ class MultiHeadSelfAttention(MultiHeadAttention):
         y = self.attend(query, key, value, may_look)  # (B, T|P, D)
         return with_mask_at(y, x, mask, wanted)
 
-    def project(self, x: Tensor, wanted: Tensor | None = None) -> tuple[Tensor, ...]:
+    def project(self, x: Tensor, wanted: Positions = None) -> tuple[Tensor, ...]:
         heads = self.split_heads(self.query_key_value(x))  # (B, T, N + 2K, H)
         ends = [self.num_heads, self.num_heads + self.num_key_value_heads]
         query, key, value = ops.split(heads, ends, axis=2)
@@ -85,13 +81,8 @@ class MultiHeadSelfAttention(MultiHeadAttention):
         return swap_heads(query), swap_heads(key), swap_heads(value)
 
     def may_look(
-        self,
-        x: Tensor,
-        key: Tensor,
-        attention_mask: Tensor | None,
-        mask: Tensor | None,
-        wanted: Tensor | None,
-    ) -> Tensor | None:
+        self, x: Tensor, key: Tensor, attention_mask: Mask, mask: Mask, wanted: Positions
+    ) -> Mask:
         """Both masks in one, `(B|1, T|P|1, S)`, or None."""
         check_shape("attention_mask", attention_mask, (*x.shape[:2], key.shape[2]))
         if attention_mask is not None and attention_mask.shape[1] != 1:
@@ -104,11 +95,7 @@ class MultiHeadSelfAttention(MultiHeadAttention):
         return mask if attention_mask is None else ops.logical_and(attention_mask, mask)
 
     def compute_output_spec(
-        self,
-        x: Tensor,
-        attention_mask: Tensor | None = None,
-        mask: Tensor | None = None,
-        wanted: Tensor | None = None,
+        self, x: Tensor, attention_mask: Mask = None, mask: Mask = None, wanted: Positions = None
     ) -> keras.KerasTensor:
         shape = self.compute_output_shape(x.shape, getattr(wanted, "shape", None))
         mask = implicit_mask(x) if mask is None else mask

@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from keras_transformer.layers.layer import Layer
-from keras_transformer.types import Tensor
+from keras_transformer.types import Mask, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -37,7 +37,7 @@ class PaddingMask(Layer):
     def call(self, token_ids: Tensor) -> Tensor:
         return ops.not_equal(ops.cast(token_ids, "int32"), self.pad_id)
 
-    def compute_mask(self, token_ids: Tensor, previous_mask: Tensor | None = None) -> Tensor | None:
+    def compute_mask(self, token_ids: Tensor, previous_mask: Mask = None) -> Mask:
         return None
 
     def compute_output_spec(self, token_ids: Tensor) -> keras.KerasTensor:

@@ -12,7 +12,7 @@ from keras_transformer.layers.layer import Layer
 from keras_transformer.layers.learned_positions import LearnedPositions
 from keras_transformer.layers.sinusoidal_positions import add_nothing, add_sinusoids
 from keras_transformer.renamed import renamed
-from keras_transformer.types import Initializer, Shape, Tensor
+from keras_transformer.types import Initializer, Mask, Positions, Shape, Tensor
 
 POSITIONS = ("sinusoidal", "learned", None)
 
@@ -126,7 +126,7 @@ class PositionalEmbedding(Layer):
     def call(
         self,
         token_ids: Tensor,
-        positions: Tensor | None = None,
+        positions: Positions = None,
         reverse: bool = False,
         training: bool | None = None,
     ) -> Tensor:
@@ -139,7 +139,7 @@ class PositionalEmbedding(Layer):
             x = x * self.hidden_dim**0.5
         return self.dropout_layer(self.add_positions(x, positions), training=training)
 
-    def compute_mask(self, token_ids: Tensor, previous_mask: Tensor | None = None) -> Tensor | None:
+    def compute_mask(self, token_ids: Tensor, previous_mask: Mask = None) -> Mask:
         if self.mask_zero and len(token_ids.shape) == 2:
             return ops.not_equal(ops.cast(token_ids, "int32"), 0)
         return previous_mask
@@ -147,7 +147,7 @@ class PositionalEmbedding(Layer):
     def compute_output_spec(
         self,
         token_ids: Tensor,
-        positions: Tensor | None = None,
+        positions: Positions = None,
         reverse: bool = False,
         training: bool | None = None,
     ) -> keras.KerasTensor:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from keras_transformer.layers.tokens import tokens_at
-from keras_transformer.types import Tensor
+from keras_transformer.types import Positions, Tensor
 
 
 def residual(
@@ -12,7 +12,7 @@ def residual(
     norm: Callable,
     dropout: Callable,
     normalize_first: bool,
-    wanted: Tensor | None = None,
+    wanted: Positions = None,
 ) -> Tensor:
     """`x` plus what `sublayer` makes of it, of the tokens at `wanted (B, P)` or of all.
 

@@ -3,7 +3,7 @@
 from keras import ops
 
 from keras_transformer.scopes import query_positions
-from keras_transformer.types import Tensor
+from keras_transformer.types import Positions, Tensor
 
 
 def sinusoids(position: Tensor, hidden_dim: int) -> Tensor:
@@ -20,11 +20,11 @@ def sinusoids(position: Tensor, hidden_dim: int) -> Tensor:
     return ops.concatenate([ops.sin(angle), ops.cos(angle)], axis=-1)[..., :hidden_dim]  # (..., D)
 
 
-def add_sinusoids(x: Tensor, positions: Tensor | None = None) -> Tensor:
+def add_sinusoids(x: Tensor, positions: Positions = None) -> Tensor:
     """`x (B, T, D)` plus the sinusoids of its tokens' positions."""
     position = query_positions(x) if positions is None else positions  # (1|B, T)
     return x + ops.cast(sinusoids(position, x.shape[-1]), x.dtype)
 
 
-def add_nothing(x: Tensor, positions: Tensor | None = None) -> Tensor:
+def add_nothing(x: Tensor, positions: Positions = None) -> Tensor:
     return x

@@ -3,10 +3,10 @@
 from keras import ops
 
 from keras_transformer.backend.implicit_mask import with_implicit_mask
-from keras_transformer.types import Tensor
+from keras_transformer.types import Mask, Positions, Tensor
 
 
-def tokens_at(x: Tensor, wanted: Tensor | None) -> Tensor:
+def tokens_at(x: Tensor, wanted: Positions) -> Tensor:
     """The tokens of `x (B, T, ...)` at `wanted (B, P)`: `(B, P, ...)`; None stands for all."""
     if wanted is None:
         return x
@@ -18,14 +18,14 @@ def tokens_at(x: Tensor, wanted: Tensor | None) -> Tensor:
     return ops.reshape(y, (*ops.shape(index), *others))  # (B, P, ...), which JAX forgets of no rows
 
 
-def whole_mask(mask: Tensor | None, x: Tensor) -> Tensor | None:
+def whole_mask(mask: Mask, x: Tensor) -> Mask:
     """`mask (B|1, T|1)` of the tokens of `x (B, T, D)` as `(B, T)`; None stays None."""
     if mask is None or 1 not in mask.shape:
         return mask
     return ops.logical_and(mask, ops.ones_like(x[..., 0], dtype="bool"))  # (B, T)
 
 
-def with_mask_at(y: Tensor, x: Tensor, mask: Tensor | None, wanted: Tensor | None) -> Tensor:
+def with_mask_at(y: Tensor, x: Tensor, mask: Mask, wanted: Positions) -> Tensor:
     """`y` with the implicit mask that is `mask (B|1, T|1)` of `x` at `wanted (B, P)`.
 
     Without `wanted` it is `y` alone, to which Keras gives the mask of `x`.

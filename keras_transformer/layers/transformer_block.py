@@ -17,7 +17,7 @@ from keras_transformer.layers.normalization import normalization
 from keras_transformer.layers.residual import residual
 from keras_transformer.layers.rotary_embedding import RotaryEmbedding, rotary_embedding
 from keras_transformer.layers.tokens import whole_mask
-from keras_transformer.types import Activation, Initializer, Shape, Tensor
+from keras_transformer.types import Activation, Initializer, Mask, Positions, Shape, Tensor
 
 
 class TransformerBlock(Layer):
@@ -81,19 +81,19 @@ class TransformerBlock(Layer):
         self.feed_forward_norm.build(input_shape)
 
     def self_attention_step(
-        self, x: Tensor, wanted: Tensor | None = None, **masks: Tensor | None
+        self, x: Tensor, wanted: Positions = None, **masks: Tensor | None
     ) -> Tensor:
         attention = functools.partial(self.self_attention, wanted=wanted, **masks)
         return self.step(x, attention, self.self_attention_norm, wanted)
 
-    def feed_forward_step(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+    def feed_forward_step(self, x: Tensor, mask: Mask = None) -> Tensor:
         def step(x):
             return self.step(x, self.feed_forward, self.feed_forward_norm)
 
         return at_real_tokens(step, x, mask)
 
     def step(
-        self, x: Tensor, sublayer: Callable, norm: keras.layers.Layer, wanted: Tensor | None = None
+        self, x: Tensor, sublayer: Callable, norm: keras.layers.Layer, wanted: Positions = None
     ) -> Tensor:
         return residual(x, sublayer, norm, self.dropout_layer, self.normalize_first, wanted)
 
@@ -121,5 +121,5 @@ class TransformerBlock(Layer):
     def normalization(self, name: str) -> keras.layers.Layer:
         return normalization(self.norm, self.layer_norm_epsilon, name=name, dtype=self.dtype_policy)
 
-    def compute_mask(self, x: Tensor, previous_mask: Tensor | None = None) -> Tensor | None:
+    def compute_mask(self, x: Tensor, previous_mask: Mask = None) -> Mask:
         return whole_mask(previous_mask, x)

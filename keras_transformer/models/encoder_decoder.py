@@ -6,7 +6,7 @@ from keras_transformer.config import TransformerConfig
 from keras_transformer.layers import DecoderBlock, EncoderBlock
 from keras_transformer.models import parts
 from keras_transformer.models.model import TransformerModel, of_dtype
-from keras_transformer.types import DType, Tensor
+from keras_transformer.types import DType, Mask, Tensor
 
 
 def encoder_decoder(config: TransformerConfig, dtype: DType | None = None) -> TransformerModel:
@@ -49,7 +49,7 @@ def encoder_decoder(config: TransformerConfig, dtype: DType | None = None) -> Tr
         return TransformerModel([source_ids, target_ids], logits, name="encoder_decoder")
 
 
-def encoder_stack(config: TransformerConfig, x: Tensor, mask: Tensor | None) -> Tensor:
+def encoder_stack(config: TransformerConfig, x: Tensor, mask: Mask) -> Tensor:
     """The encoder's blocks, `(B, S, D) -> (B, S, D)`."""
     for i in range(config.num_layers):
         x = parts.block(EncoderBlock, config, f"encoder_block_{i}")(x, mask=mask)
@@ -57,7 +57,7 @@ def encoder_stack(config: TransformerConfig, x: Tensor, mask: Tensor | None) -> 
 
 
 def decoder_stack(
-    config: TransformerConfig, x: Tensor, memory: Tensor, memory_mask: Tensor | None
+    config: TransformerConfig, x: Tensor, memory: Tensor, memory_mask: Mask
 ) -> Tensor:
     """The decoder's blocks, `(B, T, D) -> (B, T, D)`."""
     for i in range(config.num_decoder_layers or config.num_layers):

@@ -8,7 +8,7 @@ from keras_transformer.layers import EncoderBlock, PositionalEmbedding
 from keras_transformer.layers.dropout import Dropout
 from keras_transformer.models import parts
 from keras_transformer.models.model import TransformerModel, of_dtype
-from keras_transformer.types import Activation, DType, Tensor
+from keras_transformer.types import Activation, DType, Mask, Positions, Tensor
 
 
 def encoder_only(config: TransformerConfig, dtype: DType | None = None) -> TransformerModel:
@@ -53,10 +53,7 @@ def first_position(inputs: dict[str, Tensor]) -> Tensor:
 
 
 def encode(
-    config: TransformerConfig,
-    inputs: dict[str, Tensor],
-    mask: Tensor | None,
-    wanted: Tensor | None = None,
+    config: TransformerConfig, inputs: dict[str, Tensor], mask: Mask, wanted: Positions = None
 ) -> tuple[Tensor, PositionalEmbedding]:
     """The sequence output `(B, T, D)`, or of the tokens at `wanted (B, P)`, and the embedding.
 

@@ -17,7 +17,7 @@ from keras_transformer.layers import (
 from keras_transformer.layers.dropout import Dropout
 from keras_transformer.layers.normalization import normalization
 from keras_transformer.layers.transformer_block import TransformerBlock
-from keras_transformer.types import Tensor
+from keras_transformer.types import Mask, Tensor
 
 
 def token_ids_input(name: str) -> Tensor:
@@ -25,7 +25,7 @@ def token_ids_input(name: str) -> Tensor:
     return keras.Input((None,), dtype="int32", name=name)
 
 
-def padding_mask(config: TransformerConfig, token_ids: Tensor) -> Tensor | None:
+def padding_mask(config: TransformerConfig, token_ids: Tensor) -> Mask:
     """`(B, T)` bool, True for real tokens; None when the vocabulary has no padding."""
     if config.pad_id is None:
         return None
