@@ -18,6 +18,7 @@ from keras_transformer.layers import (
 from keras_transformer.models.model import TransformerModel  # noqa: F401  files name it
 from keras_transformer.scopes import AttentionScope, CacheScope
 
+__version__ = "0.1.0"
 __all__ = [
     "AttentionScope",
     "CacheScope",

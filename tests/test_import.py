@@ -1,6 +1,7 @@
 """Importing the package is light, Keras and its backend, and lets Keras load what we saved."""
 
 import ast
+import importlib.metadata
 import importlib.util
 import json
 import os
@@ -32,6 +33,25 @@ print(json.dumps([model.evaluate(*[keras.ops.array([[3, 4, 5, 0]])] * 2, verbose
 """
 
 
+WITHOUT_TENSORFLOW = """
+import json, sys
+
+class Nowhere:
+    def find_spec(self, name, *args):
+        if name.partition(".")[0] in ("tensorflow", "tensorflow_text", "keras_hub", "keras_nlp"):
+            raise ImportError(f"{name} is not to be imported")
+
+sys.meta_path.insert(0, Nowhere())
+import numpy as np
+import keras_transformer as kt
+sizes = dict(vocabulary_size=9, num_layers=1, num_heads=2, hidden_dim=8, intermediate_dim=16)
+model = kt.models.encoder_decoder(kt.TransformerConfig(**sizes))
+model.compile(kt.training.Adam(1e-3), kt.training.MaskedCrossentropy())
+model.fit([np.ones((2, 3), int)] * 2, np.ones((2, 3), int), verbose=0)
+print(json.dumps(kt.Generator(model, 3, 2, max_new_tokens=4)([[5, 6]]).shape))
+"""
+
+
 def in_new_process(code, backend=None, *arguments):
     """What the code prints last, as JSON; with the backend of this process unless one is given."""
     environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
@@ -60,6 +80,16 @@ def test_import_is_light(backend):
         pytest.skip(f"{backend} is not installed")
     imported = set(in_new_process(CODE, backend))  # for us and not for Keras
     assert imported - sys.stdlib_module_names == {"keras_transformer"}
+
+
+def test_jax_needs_no_tensorflow():
+    if importlib.util.find_spec("jax") is None:
+        pytest.skip("jax is not installed")
+    assert in_new_process(WITHOUT_TENSORFLOW, "jax") == [1, 4]
+
+
+def test_the_version_is_the_distribution_s():
+    assert kt.__version__ == importlib.metadata.version("keras-transformer-zoo")
 
 
 @pytest.mark.parametrize(
