@@ -15,7 +15,7 @@ import numpy as np
 import work
 
 import keras_transformer as kt
-from keras_transformer.generation import generator
+from keras_transformer.generation import room
 
 
 def resident_mib():
@@ -47,7 +47,7 @@ def measure_cost():
     for batch, length in ((2, 32), (5, 32), (9, 32), (1, 33), (9, 33)):
         seconds = []
         for rounds in (True, False):
-            generator.compiles = lambda rounds=rounds: rounds
+            room.compiles = lambda rounds=rounds: rounds
             generate = kt.Generator(model, end_id=None, max_new_tokens=64)
             seconds.append(min(timed(generate, np.full((batch, length), 7)) for _ in range(4)))
         rounded, exact = seconds

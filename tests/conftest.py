@@ -18,7 +18,7 @@ import keras  # noqa: E402
 import pytest  # noqa: E402
 
 import keras_transformer  # noqa: E402
-from keras_transformer.generation import compiling  # noqa: E402
+from keras_transformer.backend import compiling  # noqa: E402
 
 # What an installation makes of the folder.
 recipes = keras_transformer.recipes = types.ModuleType("keras_transformer.recipes")

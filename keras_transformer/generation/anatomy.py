@@ -1,5 +1,7 @@
 """What generation must know of a model: its two halves, and how far it looks."""
 
+from collections.abc import Iterable
+
 import keras
 import numpy as np
 from keras import ops
@@ -7,6 +9,7 @@ from keras import ops
 from keras_transformer.backend.graph import Graph
 from keras_transformer.backend.implicit_mask import implicit_mask, with_implicit_mask
 from keras_transformer.checks import require
+from keras_transformer.config import TransformerConfig
 from keras_transformer.layers import (
     CausalMask,
     EncoderBlock,
@@ -16,6 +19,7 @@ from keras_transformer.layers import (
 )
 from keras_transformer.models.inspection import config_of
 from keras_transformer.scopes import CacheScope
+from keras_transformer.types import Tensor
 
 # What computes a token of this token alone. Of our own layers it is all but the attention that
 # leaves causality to its caller.
@@ -52,7 +56,7 @@ class Anatomy:
         ValueError: if the model is no such model, or the decoder could not go token by token.
     """
 
-    def __init__(self, model):
+    def __init__(self, model: keras.Model):
         graph = Graph(model, "memory")
         logits, self.memory = _logits(graph.output), graph.named
         self.encoder = self.source = None
@@ -96,27 +100,29 @@ class Anatomy:
             layers=sorted({f"{x.name} ({type(x).__name__})" for x in strangers}),
         )
 
-    def encode(self, source_ids):
+    def encode(self, source_ids: Tensor) -> tuple[Tensor | None, Tensor | None]:
         """`(memory, mask)` of `source_ids (B, S)`; the mask is the implicit one of Keras or None.
 
         Of a decoder-only model `(None, None)`.
         """
-        if self.encoder is None:
+        if self.encoder is None or self.source is None:
             return None, None
         memory = self.encoder({self.source: ops.cast(source_ids, self.source.tensor.dtype)})
         return memory, implicit_mask(memory)
 
-    def decode(self, token_ids, source_ids, memory, mask):
+    def decode(
+        self, token_ids: Tensor, source_ids: Tensor, memory: Tensor | None, mask: Tensor | None
+    ) -> Tensor:
         """`logits (B, T, V)` of `token_ids (B, T)`; padding of `source_ids` hides memory."""
         values = {self.target: ops.cast(token_ids, self.target.tensor.dtype)}
-        if self.encoder:
+        if self.source is not None:
             with_implicit_mask(memory, mask)
             values[self.memory] = memory
             values[self.source] = ops.cast(source_ids, self.source.tensor.dtype)
         return self.decoder(values)
 
 
-def known_config(model):
+def known_config(model: keras.Model) -> TransformerConfig | None:
     """The `TransformerConfig` of a model, or of one inside of it; None of layers put together."""
     for part in [model, *model._flatten_layers(include_self=False)]:
         if isinstance(part, keras.Model):
@@ -148,7 +154,7 @@ def _layers(part):
     return [inner for layer in layers for inner in layer._flatten_layers()]
 
 
-def learned_length(layers):
+def learned_length(layers: Iterable[keras.layers.Layer]) -> int | None:
     """Tokens of the smallest learned position table among the layers, or None."""
     tables = [x.max_sequence_length for x in layers if isinstance(x, LearnedPositions)]
     return min(tables, default=None)

@@ -1,13 +1,17 @@
 """Beam search."""
 
+from collections.abc import Sequence
+
 import keras
 import numpy as np
 from keras import ops
 
 from keras_transformer.backend.softmax import softmax_and_log_total
 from keras_transformer.checks import require
+from keras_transformer.generation.decoding import CachedDecoding
 from keras_transformer.generation.part import Part
 from keras_transformer.generation.rules import NEVER, is_end
+from keras_transformer.types import Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -47,7 +51,12 @@ class BeamSearch(Part):
     samples = 1
 
     def __init__(
-        self, beams=5, length_penalty=0.6, n_best=1, penalty="gnmt", early_stopping="never"
+        self,
+        beams: int = 5,
+        length_penalty: float = 0.6,
+        n_best: int = 1,
+        penalty: str = "gnmt",
+        early_stopping: bool | str = "never",
     ):
         require(beams >= n_best >= 1, "beams >= n_best >= 1", beams=beams, n_best=n_best)
         require(length_penalty >= 0, "length_penalty >= 0", length_penalty=length_penalty)
@@ -63,15 +72,17 @@ class BeamSearch(Part):
         self.penalty = penalty
         self.early_stopping = early_stopping
 
-    def penalty_of(self, n):
+    def penalty_of(self, n: Tensor) -> Tensor:
         """What the log-probability of `n` tokens is divided by."""
         n = ops.cast(n, "float32")
         return ((5.0 + n) / 6.0 if self.penalty == "gnmt" else n) ** self.length_penalty
 
-    def draw(self, max_new_tokens, batch):
+    def draw(self, max_new_tokens: int, batch: int) -> np.ndarray:
         return np.zeros((max_new_tokens, batch), "float32")  # nothing is drawn
 
-    def generate(self, decoding, uniform, max_new_tokens):
+    def generate(
+        self, decoding: CachedDecoding, uniform: Tensor, max_new_tokens: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """`(sequences (B, n_best, L), scores (B, n_best))`, best first."""
         batch, beams = decoding.prompt.shape[0], self.beams
         first = ops.arange(beams) == 0  # all start equal: only one counts until they differ
@@ -112,17 +123,17 @@ class BeamSearch(Part):
         # Enough for `beams` to stay open, if all the others end. With one beam the only extension
         # to follow is the best one: that is greedy search.
         count = self.beams * (1 + len(decoding.end_ids)) if self.beams > 1 else 1
-        width = min(count, logits.shape[-1])
+        each = min(count, logits.shape[-1])  # of a hypothesis
         if decoding.rules:  # which are about log-probabilities here
             logits = decoding.follow_rules(ops.log_softmax(logits), sequence, i)
         # The best of each hypothesis first: normalising all V logits would cost another pass.
-        top, token = ops.top_k(logits, width)  # (B, beams, width)
+        top, token = ops.top_k(logits, each)  # (B, beams, each)
         if not decoding.rules:
             top = top - softmax_and_log_total(logits)[1][:, :, None]
         total = top + score[:, :, None]
-        flat = (total.shape[0], self.beams * width)
+        flat = (total.shape[0], self.beams * each)
         score, chosen = ops.top_k(ops.reshape(total, flat), count)  # (B, C)
-        parent = chosen // width
+        parent = chosen // each
         token = ops.take_along_axis(ops.reshape(token, flat), chosen, axis=1)
         sequence = ops.slice_update(
             gather_beams(sequence, parent), [0, 0, i], ops.cast(token, "int32")[:, :, None]
@@ -158,12 +169,14 @@ class BeamSearch(Part):
         )
 
 
-def best(count, sequences, scores):
+def best(
+    count: int, sequences: Sequence[Tensor], scores: Sequence[Tensor]
+) -> tuple[Tensor, Tensor]:
     """The `count` best of several groups of hypotheses."""
     score, chosen = ops.top_k(ops.concatenate(scores, axis=1), count)  # (B, count)
     return gather_beams(ops.concatenate(sequences, axis=1), chosen), score
 
 
-def gather_beams(x, chosen):
+def gather_beams(x: Tensor, chosen: Tensor) -> Tensor:
     """Rows `chosen (B, n)` of `x (B, beams, L)`: `(B, n, L)`."""
     return ops.take_along_axis(x, ops.cast(chosen, "int32")[:, :, None], axis=1)

@@ -1,12 +1,15 @@
 """Rules about what must not be said, and what must."""
 
+from collections.abc import Sequence
+
 import keras
 import numpy as np
 from keras import ops
 
 from keras_transformer.checks import require
 from keras_transformer.generation.part import Part
-from keras_transformer.generation.rules import NEVER, Past, is_end, occur  # noqa: F401  examples
+from keras_transformer.generation.rules import NEVER, Past, is_end, occur
+from keras_transformer.types import Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -30,11 +33,11 @@ class NoRepeatNgrams(Part):
     array([[ True, False,  True]])
     """
 
-    def __init__(self, n):
+    def __init__(self, n: int):
         require(n > 0, "n of NoRepeatNgrams to be positive", n=n)
         self.n = n
 
-    def __call__(self, logits, past):
+    def __call__(self, logits: Tensor, past: Past) -> Tensor:
         n, ids = self.n, past.token_ids  # (R, L)
         rows, starts = ids.shape[0], ids.shape[1] - n + 1
         if starts < 1:
@@ -67,11 +70,11 @@ class MinLength(Part):
     array([[ True, False,  True]])
     """
 
-    def __init__(self, length):
+    def __init__(self, length: int):
         require(length >= 0, "length of MinLength to be at least 0", length=length)
         self.length = length
 
-    def __call__(self, logits, past):
+    def __call__(self, logits: Tensor, past: Past) -> Tensor:
         end = is_end(ops.arange(logits.shape[-1]), past.end_ids)
         return ops.where(ops.logical_and(end, past.count < self.length), NEVER, logits)
 
@@ -93,11 +96,11 @@ class ForbiddenTokens(Part):
     array([[ True, False,  True]])
     """
 
-    def __init__(self, token_ids, at=None):
+    def __init__(self, token_ids: Sequence[int], at: int | None = None):
         self.token_ids = checked(token_ids)
         self.at = at
 
-    def __call__(self, logits, past):
+    def __call__(self, logits: Tensor, past: Past) -> Tensor:
         forbidden = ops.convert_to_tensor(among(self.token_ids, logits))
         if self.at is not None:
             forbidden = ops.logical_and(forbidden, ops.equal(past.count, self.at))
@@ -121,11 +124,11 @@ class ForbiddenSequence(Part):
     array([[ True, False,  True]])
     """
 
-    def __init__(self, token_ids):
+    def __init__(self, token_ids: Sequence[int]):
         self.token_ids = checked(token_ids)
         require(len(self.token_ids) > 1, "a sequence of at least two tokens", token_ids=token_ids)
 
-    def __call__(self, logits, past):
+    def __call__(self, logits: Tensor, past: Past) -> Tensor:
         *before, last = self.token_ids
         rows, length = past.token_ids.shape
         if len(before) > length:
@@ -158,23 +161,23 @@ class ForcedTokens(Part):
     array([[False, False,  True]])
     """
 
-    def __init__(self, token_ids, at):
+    def __init__(self, token_ids: Sequence[int], at: int):
         self.token_ids = checked(token_ids)
         require(at >= 0, "a place of at least 0", at=at)
         self.at = at
 
-    def __call__(self, logits, past):
+    def __call__(self, logits: Tensor, past: Past) -> Tensor:
         forced = np.where(among(self.token_ids, logits), 0.0, NEVER).astype("float32")
         return ops.where(ops.equal(past.count, self.at), forced, logits)
 
 
-def checked(token_ids):
+def checked(token_ids: Sequence[int]) -> tuple[int, ...]:
     """Token ids as a tuple of ints, none of them negative."""
     found = tuple(map(int, token_ids))
     require(min(found, default=0) >= 0, "tokens to be at least 0", token_ids=token_ids)
     return found
 
 
-def among(token_ids, logits):
+def among(token_ids: Sequence[int], logits: Tensor) -> np.ndarray:
     """Which tokens of the vocabulary of `logits (R, V)` these are: a NumPy bool array `(V,)`."""
     return np.isin(np.arange(logits.shape[-1]), token_ids)

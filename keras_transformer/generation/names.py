@@ -1,9 +1,11 @@
 """Samplers by name."""
 
 import difflib
+from typing import Any
 
 import keras
 
+from keras_transformer.checks import refusal
 from keras_transformer.generation.beam_search import BeamSearch
 from keras_transformer.generation.samplers import (
     GreedySampler,
@@ -12,7 +14,7 @@ from keras_transformer.generation.samplers import (
     TopPSampler,
 )
 
-SAMPLERS = {  # as KerasHub names them
+SAMPLERS: dict[str, type] = {  # as KerasHub names them
     "greedy": GreedySampler,
     "top_k": TopKSampler,
     "top_p": TopPSampler,
@@ -21,7 +23,7 @@ SAMPLERS = {  # as KerasHub names them
 }
 
 
-def get_sampler(sampler):
+def get_sampler(sampler: Any) -> Any:
     """The sampler of a name, with its defaults, or of a config.
 
     Args:
@@ -48,7 +50,8 @@ def get_sampler(sampler):
         return found
     closest = difflib.get_close_matches(str(sampler), SAMPLERS, n=1)
     hint = f" (did you mean {closest[0]!r}?)" if closest else ""
-    raise ValueError(
-        f"Expected sampler to be one of {', '.join(map(repr, SAMPLERS))}{hint}, the config of a "
-        f"sampler, or an object with a method `generate`. Received: {sampler=}"
+    raise refusal(
+        f"sampler to be one of {', '.join(map(repr, SAMPLERS))}{hint}, the config of a sampler, or "
+        "an object with a method `generate`",
+        sampler=sampler,
     )

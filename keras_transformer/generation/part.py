@@ -1,6 +1,7 @@
 """What samplers and rules have in common."""
 
 import inspect
+from typing import Any, Self
 
 import keras
 
@@ -21,14 +22,14 @@ class Part:
     TopP(p=0.9)
     """
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """The constructor's arguments: a dict of JSON values."""
         values = {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
         config = {k: keras.saving.serialize_keras_object(v) for k, v in values.items()}
         return {k: list(v) if isinstance(v, tuple) else v for k, v in config.items()}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         return cls(**config)
 
     def __repr__(self):

@@ -1,11 +1,14 @@
 """Rows of tokens of different lengths, as arrays."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from keras_transformer.checks import require
+from keras_transformer.types import Tensor
 
 
-def pad_rows(rows, pad_id):
+def pad_rows(rows: Tensor | Sequence[Sequence[int]], pad_id: int) -> tuple[np.ndarray, np.ndarray]:
     """`(ids (B, T), lengths (B,))` ints of an array padded on the right or a list of lists."""
     if hasattr(rows, "to_list"):  # a RaggedTensor
         rows = rows.to_list()
@@ -33,7 +36,13 @@ def _integers(ids):
     return whole
 
 
-def check_rows(ids, lengths, pad_id, vocabulary_size, may_start=False):
+def check_rows(
+    ids: np.ndarray,
+    lengths: np.ndarray,
+    pad_id: int,
+    vocabulary_size: int,
+    may_start: bool = False,
+) -> None:
     """Refuses rows `ids (B, T)` that a model would silently read as others.
 
     These are ids that are no tokens, and padding on the left, which the positions would count. With
@@ -55,7 +64,19 @@ def check_rows(ids, lengths, pad_id, vocabulary_size, may_start=False):
     )
 
 
-def append_rows(ids, lengths, sequences, pad_id):
+def fill_up(
+    ids: np.ndarray, lengths: np.ndarray, rows: int, length: int, pad_id: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """`(ids (rows, length), lengths (rows,))`: with rows of padding, which have a length of -1."""
+    filled = np.full((rows, length), max(pad_id, 0), "int32")
+    filled[: ids.shape[0], : ids.shape[1]] = ids
+    lengths = np.append(lengths, np.full(rows - len(lengths), -1, "int32"))
+    return filled, lengths.astype("int32")
+
+
+def append_rows(
+    ids: np.ndarray, lengths: np.ndarray, sequences: np.ndarray, pad_id: int
+) -> np.ndarray:
     """`(B, n, T + L)`: rows of `ids (B, T)` without padding, then their `sequences (B, n, L)`."""
     batch, count, new = sequences.shape
     rows = np.full((batch, count, ids.shape[1] + new), pad_id, "int32")
@@ -63,3 +84,16 @@ def append_rows(ids, lengths, sequences, pad_id):
         row[:, :length] = prompt[:length]
         row[:, length : length + new] = sequence
     return rows
+
+
+def best_first(rows: np.ndarray, scores: np.ndarray, samples: int) -> tuple[np.ndarray, np.ndarray]:
+    """`(rows (B, n, ...), scores (B, n))` of arrays `(B * n, ...)`: n samples a prompt.
+
+    >>> rows, scores = best_first(np.array(["bad", "good"]), np.array([-2.0, -1.0]), 2)
+    >>> rows.tolist(), scores.tolist()
+    ([['good', 'bad']], [[-1.0, -2.0]])
+    """
+    rows, scores = (x.reshape(-1, samples, *x.shape[1:]) for x in (rows, scores))
+    order = np.argsort(-scores, axis=1, kind="stable")
+    index = order.reshape(*order.shape, *[1] * (rows.ndim - 2))
+    return np.take_along_axis(rows, index, axis=1), np.take_along_axis(scores, order, axis=1)

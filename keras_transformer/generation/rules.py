@@ -8,7 +8,8 @@ so constraints belong before `TopK`, `TopP` and `MinP`.
 
 import functools
 import operator
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 import keras
 import numpy as np  # noqa: F401  for the examples
@@ -16,6 +17,7 @@ from keras import ops
 
 from keras_transformer.checks import require
 from keras_transformer.generation.part import Part
+from keras_transformer.types import Tensor
 
 NEVER = -1e9  # the logit of what must not be said
 
@@ -30,10 +32,13 @@ class Past(NamedTuple):
         end_ids: tuple of ints, the tokens that end a sequence; (-1,) for none.
     """
 
-    token_ids: Any
-    length: Any
-    count: Any
-    end_ids: tuple
+    token_ids: Tensor
+    length: Tensor
+    count: Tensor
+    end_ids: tuple[int, ...]
+
+
+Rule = Callable[[Tensor, Past], Tensor]  # (logits (R, V), Past) -> logits
 
 
 @keras.saving.register_keras_serializable(package="keras_transformer")
@@ -52,11 +57,11 @@ class Temperature(Part):
     array([[2., 6.]])
     """
 
-    def __init__(self, temperature):
+    def __init__(self, temperature: float):
         require(temperature > 0, "temperature to be positive", temperature=temperature)
         self.temperature = temperature
 
-    def __call__(self, logits, past):
+    def __call__(self, logits: Tensor, past: Past | None) -> Tensor:
         return logits / self.temperature
 
 
@@ -79,11 +84,11 @@ class TopK(Part):
     array([[False,  True,  True]])
     """
 
-    def __init__(self, k):
+    def __init__(self, k: int):
         require(k > 0, "k of TopK to be positive", k=k)
         self.k = k
 
-    def __call__(self, logits, past):
+    def __call__(self, logits: Tensor, past: Past | None) -> Tensor:
         best, _ = ops.top_k(logits, min(self.k, logits.shape[-1]))
         return ops.where(logits >= best[..., -1:], logits, NEVER)
 
@@ -107,11 +112,11 @@ class TopP(Part):
     array([[False,  True, False]])
     """
 
-    def __init__(self, p):
+    def __init__(self, p: float):
         require(0 < p <= 1, "p of TopP in (0, 1]", p=p)
         self.p = p
 
-    def __call__(self, logits, past):
+    def __call__(self, logits: Tensor, past: Past | None) -> Tensor:
         probability = ops.softmax(logits)
         ordered = ops.flip(ops.sort(probability, axis=-1), axis=-1)
         cumulative = ops.cumsum(ordered, axis=-1)
@@ -140,11 +145,11 @@ class MinP(Part):
     array([[False,  True,  True]])
     """
 
-    def __init__(self, p):
+    def __init__(self, p: float):
         require(0 < p <= 1, "p of MinP in (0, 1]", p=p)
         self.p = p
 
-    def __call__(self, logits, past):
+    def __call__(self, logits: Tensor, past: Past | None) -> Tensor:
         probability = ops.softmax(logits)
         least = self.p * ops.max(probability, axis=-1, keepdims=True)
         return ops.where(probability >= least, logits, NEVER)
@@ -170,11 +175,11 @@ class RepetitionPenalty(Part):
     [[1.5, -6.0, 3.0]]
     """
 
-    def __init__(self, penalty):
+    def __init__(self, penalty: float):
         require(penalty > 0, "penalty to be positive", penalty=penalty)
         self.penalty = penalty
 
-    def __call__(self, logits, past):
+    def __call__(self, logits: Tensor, past: Past) -> Tensor:
         said = occur(past.token_ids, logits)
         penalised = ops.where(logits > 0, logits / self.penalty, logits * self.penalty)
         return ops.where(said, penalised, logits)
@@ -192,16 +197,16 @@ class Renormalize(Part):
     array([[-0.693, -0.693]])
     """
 
-    def __call__(self, logits, past):
+    def __call__(self, logits: Tensor, past: Past | None) -> Tensor:
         return ops.log_softmax(logits, axis=-1)
 
 
-def is_end(token, end_ids):
+def is_end(token: Tensor, end_ids: tuple[int, ...]) -> Tensor:
     """Which of the tokens end a sequence: a bool array like `token`."""
     return functools.reduce(operator.or_, [token == end_id for end_id in end_ids])
 
 
-def occur(token_ids, logits):
+def occur(token_ids: Tensor, logits: Tensor) -> Tensor:
     """Which tokens are in `token_ids (R, any)`, -1 aside: a bool tensor like `logits (R, V)`."""
     rows, size = logits.shape
     token = ops.where(token_ids < 0, size, ops.cast(token_ids, "int32"))  # beyond the vocabulary

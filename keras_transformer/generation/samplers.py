@@ -1,13 +1,17 @@
 """One token at a time: the most probable one, or a random one."""
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
 
 from keras_transformer.backend.softmax import softmax_and_log_total
 from keras_transformer.checks import require
+from keras_transformer.generation.decoding import CachedDecoding
 from keras_transformer.generation.part import Part
 from keras_transformer.generation.rules import TopK, TopP, is_end
+from keras_transformer.types import Tensor
 
 
 class Sampler(Part):
@@ -20,21 +24,23 @@ class Sampler(Part):
     samples = 1  # continuations of each prompt
     width = 1  # of each row of the batch, in its cache
 
-    def draw(self, max_new_tokens, batch):
+    def draw(self, max_new_tokens: int, batch: int) -> np.ndarray:
         """The random numbers `(max_new_tokens, batch)` in [0, 1) that one call will use."""
         return np.zeros((max_new_tokens, batch), "float32")
 
-    def choose(self, logits, uniform):
+    def choose(self, logits: Tensor, uniform: Tensor) -> Tensor:
         """The next token `(B,)` given `logits (B, V)` and random numbers `uniform (B,)`."""
         raise NotImplementedError
 
-    def generate(self, decoding, uniform, count):
+    def generate(
+        self, decoding: CachedDecoding, uniform: Tensor, count: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """`(sequences (B, 1, L), scores (B, 1))`: `count` new tokens, their log-probability."""
         carry = self.begin(decoding)
         _, _, gains, sequence, _ = self.go_on(decoding, uniform, carry, count)
         return sequence[:, None], ops.sum(gains, axis=1, keepdims=True)
 
-    def begin(self, decoding):
+    def begin(self, decoding: CachedDecoding) -> tuple[Any, ...]:
         """What goes to the first step."""
         shape = decoding.prompt.shape[0], decoding.max_new_tokens
         return (
@@ -42,10 +48,12 @@ class Sampler(Part):
             decoding.over,
             ops.zeros(shape),
             ops.full(shape, decoding.pad_id, dtype="int32"),
-            decoding.of_full_length(decoding.read_prompt()),
+            decoding.cache.of_full_length(decoding.read_prompt()),
         )
 
-    def go_on(self, decoding, uniform, carry, count):
+    def go_on(
+        self, decoding: CachedDecoding, uniform: Tensor, carry: tuple[Any, ...], count: Tensor
+    ) -> tuple[Any, ...]:
         """More tokens of the rows that have not ended, until there are `count`."""
 
         def unfinished(i, done, *others):
@@ -76,7 +84,7 @@ class GreedySampler(Sampler):
     1
     """
 
-    def choose(self, logits, uniform):
+    def choose(self, logits: Tensor, uniform: Tensor) -> Tensor:
         # Not argmax, which passes over all V four more times, to tell 0 from -0.
         _, best = ops.top_k(logits, 1)
         return ops.cast(best[:, 0], "int32")
@@ -101,15 +109,15 @@ class RandomSampler(Sampler):
     2
     """
 
-    def __init__(self, seed=None, samples=1):
+    def __init__(self, seed: int | None = None, samples: int = 1):
         require(samples > 0, "samples to be positive", samples=samples)
         self.seed = seed
         self.samples = samples
 
-    def draw(self, max_new_tokens, batch):
+    def draw(self, max_new_tokens: int, batch: int) -> np.ndarray:
         return np.random.default_rng(self.seed).random((max_new_tokens, batch), "float32")
 
-    def choose(self, logits, uniform):
+    def choose(self, logits: Tensor, uniform: Tensor) -> Tensor:
         cumulative = ops.cumsum(ops.softmax(logits), axis=-1)  # (B, V)
         below = cumulative <= ops.expand_dims(uniform, 1) * cumulative[:, -1:]
         return ops.sum(ops.cast(below, "int32"), axis=-1)
@@ -135,12 +143,12 @@ class TopKSampler(RandomSampler):
     1
     """
 
-    def __init__(self, k=5, seed=None, samples=1):
+    def __init__(self, k: int = 5, seed: int | None = None, samples: int = 1):
         super().__init__(seed, samples)
         self.k = k
         self.rule = TopK(k)
 
-    def choose(self, logits, uniform):
+    def choose(self, logits: Tensor, uniform: Tensor) -> Tensor:
         return super().choose(self.rule(logits, None), uniform)
 
 
@@ -164,16 +172,16 @@ class TopPSampler(RandomSampler):
     1
     """
 
-    def __init__(self, p=0.1, seed=None, samples=1):
+    def __init__(self, p: float = 0.1, seed: int | None = None, samples: int = 1):
         super().__init__(seed, samples)
         self.p = p
         self.rule = TopP(p)
 
-    def choose(self, logits, uniform):
+    def choose(self, logits: Tensor, uniform: Tensor) -> Tensor:
         return super().choose(self.rule(logits, None), uniform)
 
 
-def log_probability(logits, token):
+def log_probability(logits: Tensor, token: Tensor) -> Tensor:
     """`(B,)` log-probability of `token (B,)` under `logits (B, V)`."""
     chosen = ops.take_along_axis(logits, token[:, None], axis=-1)[:, 0]
     return chosen - softmax_and_log_total(logits)[1]

@@ -1,9 +1,15 @@
 """Tokens to text as they come: whole characters, and nothing of a stop string."""
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
+
+from keras_transformer.checks import require
 
 INCOMPLETE = "\ufffd"  # what a decoder writes for bytes that are no character yet
 CONTEXT = 4  # tokens of the prompt that are decoded with the first new ones
+
+Decode = Callable[[list[list[int]]], Sequence[str]]  # sequences of ids to their texts
 
 
 class TextStream:
@@ -31,9 +37,8 @@ class TextStream:
     ([''], ['é'])
     """
 
-    def __init__(self, decode, prompts, stop=()):
-        if not all(stop):
-            raise ValueError(f"Expected stop strings with text. Received: stop={stop}")
+    def __init__(self, decode: Decode, prompts: Sequence[Sequence[int]], stop: Sequence[str] = ()):
+        require(all(stop), "stop strings with text", stop=stop)
         self.decode = decode
         self.stop = tuple(stop)
         self.ids = [list(prompt[-CONTEXT:]) for prompt in prompts]
@@ -41,14 +46,16 @@ class TextStream:
         self.held = [""] * len(self.ids)  # text that may become a stop string
         self.over = np.zeros(len(self.ids), bool)
 
-    def push(self, tokens, ended):
+    def push(
+        self, tokens: Sequence[int] | np.ndarray, ended: Sequence[bool] | np.ndarray
+    ) -> list[str]:
         """The new text of each row.
 
         Args:
             tokens: B ints, the newest token of each row, of which those that are over are ignored.
             ended: B bools, whether the row ends with this token.
         """
-        rows = np.flatnonzero(~self.over)
+        rows = np.flatnonzero(~self.over).tolist()
         for row in rows:
             self.ids[row].append(int(tokens[row]))
         before = self.decode([self.ids[row][: self.shown[row]] for row in rows])

@@ -329,7 +329,7 @@ class TextGenerator(Task):
             generator = Generator(
                 self.model,
                 max_new_tokens=settings.max_new_tokens,
-                sampler=settings.search(),
+                sampler=_several(get_sampler(settings.search()), settings.samples),
                 rules=[
                     self.never,
                     *self._forbidden(settings.forbid),
@@ -339,7 +339,6 @@ class TextGenerator(Task):
                 ],
                 **self.generation,
             )
-            generator.sampler = _several(generator.sampler, settings.samples)
             self.generators[key] = generator
         generator = copy.copy(self.generators[key])
         sampler = generator.sampler = copy.copy(generator.sampler)

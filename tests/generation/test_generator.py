@@ -7,17 +7,16 @@ import tiny
 from tiny import END, PAD, START, greedy_by_hand, padded, random_ids
 
 import keras_transformer as kt
+from keras_transformer.backend import compiling
 from keras_transformer.backend.xla import in_xla
 from keras_transformer.generation import (
     BeamSearch,
     ForbiddenTokens,
     RandomSampler,
     TopK,
-    compiling,
-    decoding,
-)
-from keras_transformer.generation import (
-    generator as generator_module,
+    cache,
+    programs,
+    room,
 )
 
 NEW = 6
@@ -103,7 +102,7 @@ def test_a_cache_has_room_for_some_tokens_ahead_and_no_more(family, sampler, mon
     model, new = tiny.make_talkative(family), 8
     start = {"start_id": START} if family == "encoder_decoder" else {}
     width = 1 if sampler == "greedy" else sampler.width
-    monkeypatch.setattr(generator_module, "compiles", lambda: False)  # which rounds prompts up
+    monkeypatch.setattr(room, "compiles", lambda: False)  # which rounds prompts up
     before = 0 if family == "encoder_decoder" else max(map(len, PROMPTS)) - 1
     sizes, append, found = [], kt.CacheScope.append, []
 
@@ -116,7 +115,7 @@ def test_a_cache_has_room_for_some_tokens_ahead_and_no_more(family, sampler, mon
     monkeypatch.setattr(compiling, "is_faster_by_xla", lambda model: False)
     for block in (16, 4):
         sizes.clear()
-        monkeypatch.setattr(decoding, "BLOCK", block)
+        monkeypatch.setattr(cache, "BLOCK", block)
         with tiny.run_eagerly():
             generator = kt.Generator(model, None, max_new_tokens=new, sampler=sampler, **start)
             found.append(generator.n_best(PROMPTS))
@@ -184,7 +183,7 @@ def test_rounding_shapes_up_changes_nothing(family, new, sampler, monkeypatch):
     batch = PROMPTS if new else [[8] * 33, [4] * 40, [*range(3, 10)] * 5]
     found = []
     for rounds in (True, False):
-        monkeypatch.setattr(generator_module, "compiles", lambda rounds=rounds: rounds)
+        monkeypatch.setattr(room, "compiles", lambda rounds=rounds: rounds)
         generator = kt.Generator(model, END, START, None, new, sampler(), context=context)
         with tiny.without_tracing():
             for prompts in (batch, batch[:1], [[4] * 35, [5] * 39]):
@@ -201,18 +200,17 @@ def test_rounding_shapes_up_changes_nothing(family, new, sampler, monkeypatch):
 @pytest.mark.skipif(not compiling.compiles(), reason="PyTorch compiles nothing")
 @pytest.mark.parametrize("family", ["decoder_only", "encoder_decoder"])
 @pytest.mark.parametrize("new", [3, None])
-def test_programs_are_few_whatever_the_prompts_and_batches(family, new):
+def test_programs_are_few_whatever_the_prompts_and_batches(family, new, monkeypatch):
     model = tiny.make(family, "pre_norm_learned", max_sequence_length=300)
-    generator = kt.Generator(model, END, START, max_new_tokens=new)
     shapes = set()
 
-    def program(*arguments):
-        ids, lengths, random, count = arguments
-        shapes.add((ids.shape, lengths.shape, random.shape))
-        assert ids.shape[1] <= 300 and len(random) >= count
-        return np.zeros((len(ids), 1, len(random)), "int32"), np.zeros((len(ids), 1))
+    def program(ids, lengths, random, count, steps):
+        shapes.add((ids.shape, lengths.shape, random.shape, steps))
+        assert ids.shape[1] <= 300 and len(random) == steps >= count
+        return np.zeros((len(ids), 1, steps), "int32"), np.zeros((len(ids), 1))
 
-    generator._generate = program
+    monkeypatch.setattr(programs, "compile_for", lambda model, function, static: program)
+    generator = kt.Generator(model, END, START, max_new_tokens=new)
     rng = np.random.default_rng(0)
     for _ in range(300):
         batch, length = rng.integers(1, 17), rng.integers(1, 257)
@@ -223,21 +221,18 @@ def test_programs_are_few_whatever_the_prompts_and_batches(family, new):
 @pytest.mark.skipif(not compiling.compiles(), reason="PyTorch compiles nothing")
 def test_a_stream_beyond_the_context_has_few_programs():
     model = tiny.make("decoder_only", "pre_norm_learned", max_sequence_length=80)
-    generator, shapes = kt.Generator(model, END, START, max_new_tokens=200), set()
-    for length in range(1, 81):
-        for left in (1, 81 - length):  # of 200, or what fits
-            arguments = np.full((1, length), 3), np.array([length]), np.zeros((left, 1))
-            shapes.add(tuple(x.shape for x in generator._round_up(*arguments)))
-    assert len(shapes) == 3
+    generator = kt.Generator(model, END, START, max_new_tokens=200)
+    shapes = [generator.room.shape(1, length) for length in range(1, 81)]
+    assert len(set(shapes)) == 3
+    for length, (_, filled, steps) in enumerate(shapes, 1):
+        assert 80 >= filled >= length and steps >= 81 - length
 
 
 def test_sources_of_layers_put_together_keep_their_length():
     """Nobody knows whether their padding is hidden."""
-    ids = np.full((1, 5), 3)
     for model, length in ((tiny.translator_by_hand(), 5), (tiny.make("encoder_decoder"), 32)):
         generator = kt.Generator(model, END, START, max_new_tokens=2)
-        rounded, _, _ = generator._round_up(ids, np.array([5]), np.zeros((2, 1)))
-        assert rounded.shape == (1, length if compiling.compiles() else 5)
+        assert generator.room.shape(1, 5) == (1, length if compiling.compiles() else 5, 2)
 
 
 def test_after_the_end_there_is_only_padding(language_model, translator):

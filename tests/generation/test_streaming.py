@@ -83,6 +83,9 @@ def test_a_stop_string_ends_its_row_and_no_other(model):
         _, score = generator.write(PROMPTS[:1], decode, [stop])
         until = kt.Generator(model, None, max_new_tokens=4).n_best(PROMPTS[:1])[1]
         np.testing.assert_allclose(score, until, atol=1e-5)  # later tokens do not count
+        _, scores = generator.write(PROMPTS, decode, [free[0][1:3]])
+        until = kt.Generator(model, None, max_new_tokens=3).n_best(PROMPTS[:1])[1]
+        np.testing.assert_allclose(scores[0], until[0], atol=1e-5)  # nor where other rows go on
         # All rows stopped: no step is wasted.
         _, pieces = stream(generator, PROMPTS[:1], [free[0][0]])
         assert pieces == 0

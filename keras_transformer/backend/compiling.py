@@ -1,14 +1,28 @@
 """One way to compile a function of a model on each backend."""
 
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import keras
 from keras.src.trainers.trainer import model_supports_jit  # nothing public tells
 
 
-def compile_for(model, function):
+def compile_for(
+    model: keras.Model, function: Callable[..., Any], static: Sequence[str] = ()
+) -> Callable[..., Any]:
     """`function`, compiled for each new shape of its arguments; it may read the model's weights.
 
     TensorFlow traces a graph, for XLA if that is faster, JAX jits with the weights as arguments, so
     that later training is seen, and PyTorch runs eagerly without gradients.
+
+    Args:
+        static: names of arguments that come by keyword and are Python's own numbers, such as a
+            length: each new value is a new program.
+
+    >>> ones = compile_for(keras.Sequential(), lambda x, n: keras.ops.ones((n,)) * x, ["n"])
+    >>> ones(keras.ops.convert_to_tensor(2.0), n=3).shape == (3,)
+    True
     """
     match keras.backend.backend():
         case "tensorflow":
@@ -18,32 +32,34 @@ def compile_for(model, function):
         case "jax":
             import jax
 
-            @jax.jit
-            def pure(values, *args):
+            @functools.partial(jax.jit, static_argnames=static)
+            def pure(values, *args, **numbers):
                 with keras.StatelessScope(state_mapping=zip(model.variables, values, strict=True)):
-                    return function(*args)
+                    return function(*args, **numbers)
 
-            return lambda *args: pure([v.value for v in model.variables], *args)
+            return lambda *args, **numbers: pure(
+                [v.value for v in model.variables], *args, **numbers
+            )
         case "torch":
             import torch
 
-            @torch.no_grad()
-            def without_gradients(*args):
-                def tensor(x):
-                    return None if x is None else keras.ops.convert_to_tensor(x)  # on Keras' device
+            def tensor(x):
+                return None if x is None else keras.ops.convert_to_tensor(x)  # on Keras' device
 
-                return function(*keras.tree.map_structure(tensor, args))
+            @torch.no_grad()
+            def without_gradients(*args, **numbers):
+                return function(*keras.tree.map_structure(tensor, args), **numbers)
 
             return without_gradients
     return function
 
 
-def compiles():
+def compiles() -> bool:
     """Whether the backend makes a program for each new shape, and keeps it."""
     return keras.backend.backend() in ("tensorflow", "jax")
 
 
-def is_faster_by_xla(model):
+def is_faster_by_xla(model: keras.Model) -> bool:
     """Whether generation is, on CPUs: in float32 and int8, by up to half; not in half precision."""
     layers = [layer for layer in model._flatten_layers() if layer.weights]
     return model_supports_jit(model) and all(x.compute_dtype == "float32" for x in layers)
