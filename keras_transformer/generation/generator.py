@@ -96,11 +96,11 @@ class Generator:
         self.sampler = get_sampler(sampler)
         self.model = model
         self.anatomy = Anatomy(model)
+        self.encoder = self.anatomy.encoder
         self.end_ids = tuple(np.atleast_1d(-1 if end_id is None else end_id).tolist())
         self.start_id = start_id
-        translates = self.anatomy.encoder is not None
         require(
-            start_id is not None or not translates,
+            start_id is not None or not self.encoder,
             "a start_id for an encoder-decoder",
             start_id=start_id,
         )
@@ -111,8 +111,8 @@ class Generator:
         self.max_new_tokens = max_new_tokens
         self.rules = tuple(rules)
         # Padding of a source is hidden for sure where the model is one of ours.
-        is_hidden = not translates or (config is not None and config.pad_id == self.pad_id)
-        self.room = Room(self.anatomy, max_new_tokens, context, hides_padding=is_hidden)
+        hides_padding = not self.encoder or bool(config and config.pad_id == self.pad_id)
+        self.room = Room(self.anatomy, max_new_tokens, context, hides_padding)
         self.context = self.room.context
         self.programs = Programs(
             model,

@@ -81,6 +81,8 @@ def test_a_sliding_cache_shows_the_window_and_then_what_is_new(step):
 
 @pytest.mark.parametrize("kind", [FixedCache, GrowingCache, SlidingCache])
 def test_a_loop_writes_every_step_and_gives_back_the_slots_it_was_given(kind):
+    if kind is GrowingCache and tiny.BACKEND == "jax":
+        pytest.skip("no loop of JAX can make a tensor grow")
     more = {"window": 6} if kind is SlidingCache else {}
     cache = kind(BEFORE, STEPS, WIDTH, 0, **more)
     empty = ops.zeros((2, 1, cache.length, 3))
