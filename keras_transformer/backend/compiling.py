@@ -7,14 +7,14 @@ from typing import Any
 import keras
 from keras.src.trainers.trainer import model_supports_jit  # nothing public tells
 
+from keras_transformer.backend.dispatch import Operation
 
+
+@Operation
 def compile_for(
     model: keras.Model, function: Callable[..., Any], static: Sequence[str] = ()
 ) -> Callable[..., Any]:
     """`function`, compiled for each new shape of its arguments; it may read the model's weights.
-
-    TensorFlow traces a graph, for XLA if that is faster, JAX jits with the weights as arguments, so
-    that later training is seen, and PyTorch runs eagerly without gradients.
 
     Args:
         static: names of arguments that come by keyword and are Python's own numbers, such as a
@@ -24,39 +24,60 @@ def compile_for(
     >>> ones(keras.ops.convert_to_tensor(2.0), n=3).shape == (3,)
     True
     """
-    match keras.backend.backend():
-        case "tensorflow":
-            import tensorflow as tf
-
-            return tf.function(function, autograph=False, jit_compile=is_faster_by_xla(model))
-        case "jax":
-            import jax
-
-            @functools.partial(jax.jit, static_argnames=static)
-            def pure(values, *args, **numbers):
-                with keras.StatelessScope(state_mapping=zip(model.variables, values, strict=True)):
-                    return function(*args, **numbers)
-
-            return lambda *args, **numbers: pure(
-                [v.value for v in model.variables], *args, **numbers
-            )
-        case "torch":
-            import torch
-
-            def tensor(x):
-                return None if x is None else keras.ops.convert_to_tensor(x)  # on Keras' device
-
-            @torch.no_grad()
-            def without_gradients(*args, **numbers):
-                return function(*keras.tree.map_structure(tensor, args), **numbers)
-
-            return without_gradients
     return function
 
 
+@compile_for.on("tensorflow")
+def compile_for_tensorflow(
+    model: keras.Model, function: Callable[..., Any], static: Sequence[str] = ()
+) -> Callable[..., Any]:
+    """A graph, for XLA if that is faster; numbers are always static."""
+    import tensorflow as tf
+
+    return tf.function(function, autograph=False, jit_compile=is_faster_by_xla(model))
+
+
+@compile_for.on("jax")
+def compile_for_jax(
+    model: keras.Model, function: Callable[..., Any], static: Sequence[str] = ()
+) -> Callable[..., Any]:
+    """The weights are arguments, so that later training is seen."""
+    import jax
+
+    @functools.partial(jax.jit, static_argnames=static)
+    def pure(values, *args, **numbers):
+        with keras.StatelessScope(state_mapping=zip(model.variables, values, strict=True)):
+            return function(*args, **numbers)
+
+    return lambda *args, **numbers: pure([v.value for v in model.variables], *args, **numbers)
+
+
+@compile_for.on("torch")
+def compile_for_torch(
+    model: keras.Model, function: Callable[..., Any], static: Sequence[str] = ()
+) -> Callable[..., Any]:
+    """Nothing is compiled, but no gradients are kept."""
+    import torch
+
+    def tensor(x):
+        return None if x is None else keras.ops.convert_to_tensor(x)  # on Keras' device
+
+    @torch.no_grad()
+    def without_gradients(*args, **numbers):
+        return function(*keras.tree.map_structure(tensor, args), **numbers)
+
+    return without_gradients
+
+
+@Operation
 def compiles() -> bool:
     """Whether the backend makes a program for each new shape, and keeps it."""
-    return keras.backend.backend() in ("tensorflow", "jax")
+    return False
+
+
+@compiles.on("tensorflow", "jax")
+def compiles_each_shape() -> bool:
+    return True
 
 
 def is_faster_by_xla(model: keras.Model) -> bool:

@@ -6,8 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_transformer.backend.unknown_length import unknown
-from keras_transformer.backend.xla import in_xla
+from keras_transformer.backend.unknown_length import may_grow, unknown
 from keras_transformer.scopes import CacheScope
 from keras_transformer.types import Tensor
 
@@ -153,7 +152,7 @@ def make_cache(
     """The kind of cache that suits a model that looks back `window` tokens, or at all for None."""
     if window is not None and window * width < before + steps * width:
         return SlidingCache(before, steps, width, starts, window)
-    kind = FixedCache if in_xla() else GrowingCache
+    kind = GrowingCache if may_grow() else FixedCache
     return kind(before, steps, width, starts)
 
 
