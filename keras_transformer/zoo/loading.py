@@ -9,7 +9,6 @@ import keras
 import numpy as np
 
 from keras_transformer import models
-from keras_transformer.models.model import of_dtype
 from keras_transformer.zoo import checkpoint
 from keras_transformer.zoo.bart import Bart
 from keras_transformer.zoo.bert import Bert
@@ -79,9 +78,9 @@ def load(path_or_id, dtype=None):
         if head.kind == "encoder":  # whose pooler may be left out
             pooler = family.names.get("pooled_output", "") + ".weight"
             changes["pooler"] = pooler in family.full_names(found.names)
-        with of_dtype(policy):
-            model = _build(dataclasses.replace(config, **changes), head, found.settings)
-        _restore(model, found, family, head, head.may_lack)
+        config = dataclasses.replace(config, **changes)
+        model = _build(config, head, found.settings, policy)
+        _restore(model, config, found, family, head, head.may_lack)
         remember(model, found, family)
     return model
 
@@ -199,7 +198,7 @@ def load_weights(model, path_or_id):
         if {head.kind, theirs.kind} == {"classifier", "tokens"}:  # classes of other things
             names = {ours: name for ours, name in head.names.items() if ours != "logits"}
             head = head._replace(names=names)
-        missing = _restore(model, found, family, head, may_lack)
+        missing = _restore(model, models.config_of(model), found, family, head, may_lack)
         remember(model, found, family, same_classes=head.kind == theirs.kind and not missing)
         return missing
 
@@ -242,15 +241,16 @@ def architecture_of(family, model):
     raise ZooError(f"expected a model of kind {' or '.join(kinds)}. Received: {kind}")
 
 
-def _build(config, head, settings):
+def _build(config, head, settings, dtype):
     """The model, its weights zeros."""
     if head.kind in CLASSIFIERS:
         for name, default in (("id2label", {}), ("num_labels", 2)):
             if settings.get(name) is not None:
                 check_type(name, settings[name], default)
-        model = CLASSIFIERS[head.kind](config, len(labels_of(settings)))
+        model = CLASSIFIERS[head.kind](config, len(labels_of(settings)), dtype=dtype)
     elif head.kind in ("masked", "pairs"):
-        model = models.masked_language_model(config, next_sentence=head.kind == "pairs")
+        next_sentence = head.kind == "pairs"
+        model = models.masked_language_model(config, next_sentence, dtype=dtype)
     else:
         build = {
             "encoder": models.encoder_only,
@@ -259,23 +259,14 @@ def _build(config, head, settings):
             "hidden": functools.partial(models.decoder_only, logits=False),
             "seq2seq": models.encoder_decoder,
         }[head.kind]
-        model = build(config)
+        model = build(config, dtype=dtype)
     model.name = settings["model_type"]
     return model
 
 
-def config_of(model):
-    """As `models.config_of`."""
-    try:
-        return models.config_of(model)
-    except ValueError as error:
-        raise ZooError(str(error)) from None
-
-
-def _restore(model, found, family, head, may_lack):
+def _restore(model, config, found, family, head, may_lack):
     """Assigns what the folder has, once all of it fits; the paths of what it does not have."""
     files = family.full_names(found.names)  # name: name in the file
-    config = config_of(model)
     tied = config.tie_embeddings and family.is_tied(found.settings)
     for name, other in family.repeated(tied).items():
         if name in files:

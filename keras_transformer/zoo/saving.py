@@ -5,13 +5,13 @@ import functools
 import keras
 import numpy as np
 
+from keras_transformer.models import config_of
 from keras_transformer.zoo import checkpoint
 from keras_transformer.zoo.checkpoint import ZooError
 from keras_transformer.zoo.loading import (
     CLASSIFIERS,
     FAMILIES,
     architecture_of,
-    config_of,
     weights_of,
 )
 from keras_transformer.zoo.notes import name_classes, recall
@@ -52,7 +52,10 @@ def save(model, folder, tokenizer=None, labels=None):
     >>> kt.zoo.load(folder).output_shape
     (None, 3)
     """
-    config = config_of(model)
+    try:
+        config = config_of(model)
+    except ValueError as error:
+        raise ZooError(str(error)) from None
     family, architecture, settings = _family_of(model, config)
     head = family.heads[architecture]
     kept, generation = recall(model)
