@@ -32,7 +32,7 @@ def measure(folder):
     import keras_transformer as kt
     from keras_transformer.zoo import loading
 
-    reading, restore = [], loading._restore
+    reading, restore = [], loading.restore
 
     def timed(*arguments):
         start = time.perf_counter()
@@ -42,7 +42,7 @@ def measure(folder):
 
     before = megabytes("VmRSS")
     start = time.perf_counter()
-    with mock.patch.object(loading, "_restore", timed):
+    with mock.patch.object(loading, "restore", timed):
         model = kt.zoo.load(folder)
     seconds = time.perf_counter() - start
     size = model.count_params() * 4 / 1e6

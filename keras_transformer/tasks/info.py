@@ -8,7 +8,7 @@ from keras_transformer.tasks.loading import is_run, load_tokenizer
 from keras_transformer.training.checkpoints import read_position
 from keras_transformer.training.run import Run, read_json
 from keras_transformer.zoo.checkpoint import find
-from keras_transformer.zoo.loading import count_parameters, kind_of, load_config
+from keras_transformer.zoo.inspection import count_parameters, kind_of, load_config
 from keras_transformer.zoo.tokenizers import load_tokenizer as load_published_tokenizer
 
 

@@ -5,7 +5,7 @@ import keras
 from keras_transformer.text import load_tokenizer  # noqa: F401  of a run's folder
 from keras_transformer.training.run import Run, RunError
 from keras_transformer.zoo.checkpoint import ZooError
-from keras_transformer.zoo.loading import kind_of
+from keras_transformer.zoo.inspection import kind_of
 
 _FLOATS = ("float32", "bfloat16", "float16", "mixed_bfloat16", "mixed_float16")
 

@@ -7,7 +7,7 @@ import numpy as np
 from keras_transformer.checks import require
 from keras_transformer.tasks.task import Task, progress_bar
 from keras_transformer.zoo.checkpoint import CONFIG, ZooError, read_json
-from keras_transformer.zoo.notes import labels_of
+from keras_transformer.zoo.settings import labels_of
 
 
 class TextClassifier(Task):

@@ -10,7 +10,7 @@ from keras_transformer.models.model import of_dtype
 from keras_transformer.tasks import loading
 from keras_transformer.tasks.task import Task, progress_bar
 from keras_transformer.zoo.embedding import sentence_settings
-from keras_transformer.zoo.loading import has_encoder
+from keras_transformer.zoo.inspection import has_encoder
 
 # `x (B, T, D)`, where a token is, `mask (B, T, 1)`, and how many there are, `n (B, 1)`.
 POOLING = {

@@ -2,7 +2,8 @@
 
 from keras_transformer.zoo.checkpoint import ZooError
 from keras_transformer.zoo.generation import load_generator
-from keras_transformer.zoo.loading import load, load_config, load_weights, model_type
+from keras_transformer.zoo.inspection import load_config, model_type
+from keras_transformer.zoo.loading import load, load_weights
 from keras_transformer.zoo.presets import presets
 from keras_transformer.zoo.saving import save
 from keras_transformer.zoo.tokenizers import load_tokenizer

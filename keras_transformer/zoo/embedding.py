@@ -1,7 +1,11 @@
 """How the folders of sentence-transformers say that texts become vectors."""
 
 import json
+import reprlib
+from pathlib import Path
+from typing import Any
 
+from keras_transformer.checks import refusal, require
 from keras_transformer.zoo.checkpoint import CONFIG, ZooError, read_json
 
 # In older files a flag each.
@@ -15,7 +19,7 @@ _MODES = {
 }
 
 
-def sentence_settings(folder):
+def sentence_settings(folder: Path) -> tuple[Path, dict[str, Any]]:
     """`(folder of the model, arguments of a tasks.TextEmbedder)` that a folder's files say.
 
     Raises:
@@ -26,11 +30,13 @@ def sentence_settings(folder):
         modules = _read_list(folder / "modules.json")
         steps = {str(module.get("type")).split(".")[-1]: module.get("path") for module in modules}
         expected = ("Transformer", "Pooling", "Normalize")
-        if list(steps) not in ([*expected], [*expected[:2]]) or len(modules) != len(steps):
-            raise ZooError(
-                f"{folder / 'modules.json'}: expected the modules {', '.join(expected[:2])} and at "
-                f"most {expected[2]}. Received: {', '.join(steps)}"
-            )
+        require(
+            list(steps) in ([*expected], [*expected[:2]]) and len(modules) == len(steps),
+            f"the modules {', '.join(expected[:2])} and at most {expected[2]}",
+            ", ".join(steps),
+            where=folder / "modules.json",
+            error=ZooError,
+        )
         place = folder / (steps["Transformer"] or "")
     own = _read_any(place, "sentence_*config.json")
     prompts = _read_any(folder, "config_sentence_transformers.json")
@@ -50,8 +56,13 @@ def sentence_settings(folder):
 
 def _pooling(path, prompt):
     found = read_json(path)
-    if prompt and not found.get("include_prompt", True):
-        raise ZooError(f"{path}: expected prompts to be pooled. Received: include_prompt=False")
+    require(
+        not prompt or found.get("include_prompt", True),
+        "prompts to be pooled",
+        "include_prompt=False",
+        where=path,
+        error=ZooError,
+    )
     if "pooling_mode" in found:
         return found["pooling_mode"]
     return [mode for mode, name in _MODES.items() if found.get(name)] or "mean"
@@ -65,7 +76,7 @@ def _read_list(path):
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError, OSError) as error:
-        raise ZooError(f"{path}: not JSON ({error})") from None
-    if not isinstance(found, list) or not all(isinstance(module, dict) for module in found):
-        raise ZooError(f"{path}: expected a list of objects")
+        raise refusal("JSON", str(error), where=str(path), error=ZooError) from None
+    is_list = isinstance(found, list) and all(isinstance(module, dict) for module in found)
+    require(is_list, "a list of objects", reprlib.repr(found), where=path, error=ZooError)
     return found

@@ -2,108 +2,21 @@
 
 import dataclasses
 import re
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 
+from keras_transformer.checks import refusal, require
 from keras_transformer.config import TransformerConfig
+from keras_transformer.types import Shape
 from keras_transformer.zoo.checkpoint import ZooError
+from keras_transformer.zoo.counterpart import Counterpart
+from keras_transformer.zoo.heads import Head
+from keras_transformer.zoo.settings import ACTIVATIONS, check_type
 
-# theirs: ours
-ACTIVATIONS = {
-    "gelu": "gelu",
-    "gelu_new": "gelu_tanh",
-    "gelu_pytorch_tanh": "gelu_tanh",
-    "gelu_fast": "gelu_tanh",
-    "silu": "silu",
-    "swish": "silu",
-    "relu": "relu",
-    "tanh": "tanh",
-}
-# What settings that may be null are otherwise.
-NULLABLE = {
-    "head_dim": int,
-    "layer_types": list,
-    "n_inner": int,
-    "num_key_value_heads": int,
-    "pad_token_id": int,
-    "rope_parameters": dict,
-    "rope_scaling": dict,
-    "sliding_window": int,
-}
 # ours: theirs
 ENDINGS = {"kernel": "weight", "bias": "bias", "gamma": "weight", "beta": "bias", "scale": "weight"}
-
-
-class Head(NamedTuple):
-    """What a checkpoint's architecture is in our models.
-
-    Attributes:
-        kind: `"encoder"`, `"masked"`, `"pairs"` (masked, and next sentences), `"classifier"`,
-            `"tokens"` (a classifier of each), `"answers"`, `"decoder"`, `"hidden"` (a decoder's
-            states) or `"seq2seq"`.
-        names: dict, our layers that only this head has: their names.
-        may_lack: paths of our weights that stay zeros if the checkpoint has none.
-    """
-
-    kind: str
-    names: dict = {}
-    may_lack: tuple = ()
-
-
-class Tensor(NamedTuple):
-    """How one of our weights is made of published tensors, and they of it.
-
-    Attributes:
-        names: of the tensors, joined along the last axis of ours.
-        sizes: of these parts, along that axis.
-        transposed: whether theirs is `(outputs, inputs)`.
-        shift: what ours is more than theirs.
-        skip: rows of theirs, before the first of ours, that stand for no position.
-        added: name of a tensor of one row, which ours has in every row; or None.
-        row: whether theirs has a first axis of 1 more.
-    """
-
-    names: list
-    sizes: list
-    transposed: bool = False
-    shift: float = 0.0
-    skip: int = 0
-    added: str | None = None
-    row: bool = False
-
-    def all_names(self):
-        return [*self.names, *([self.added] if self.added else [])]
-
-    def shapes(self, shape):
-        """`{name: shape}` of the published tensors for one of ours of that shape."""
-        shapes = {}
-        for name, size in zip(self.names, self.sizes, strict=True):
-            part = (*shape[:-1], size)
-            part = part[::-1] if self.transposed else part
-            part = (part[0] + self.skip, *part[1:]) if self.skip else part
-            shapes[name] = (1, *part) if self.row else part
-        return shapes | ({self.added: (1, shape[-1])} if self.added else {})
-
-    def read(self, read):
-        """Our array, of a function from names to their arrays."""
-        parts = [read(name) for name in self.names]
-        parts = [part.T for part in parts] if self.transposed else parts
-        ours = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1)
-        ours = ours[0] if self.row else ours[self.skip :]
-        ours = ours + self.shift if self.shift else ours
-        return ours + read(self.added) if self.added else ours
-
-    def write(self, ours):
-        """`{name: array}` of our array."""
-        theirs = ours - self.shift if self.shift else ours
-        if self.skip:
-            theirs = np.concatenate([np.zeros_like(theirs[:1])] * self.skip + [theirs])
-        parts = np.split(theirs, np.cumsum(self.sizes)[:-1], axis=-1)
-        parts = [part.T for part in parts] if self.transposed else parts
-        parts = [part[None] for part in parts] if self.row else parts
-        found = dict(zip(self.names, parts, strict=True))
-        return found | ({self.added: np.zeros_like(ours[:1])} if self.added else {})
 
 
 class Family:
@@ -114,6 +27,7 @@ class Family:
         prefix: of all tensors of the headless model, where there is a head.
         fields: dict, their setting: ours.
         defaults: dict, what settings are when `config.json` leaves them out.
+        nullable: dict, settings that may be null: their type otherwise.
         supported: dict, their setting: the values of it that our layers have.
         constants: dict, our settings that are the same in all of the family.
         heads: dict, architecture: `Head`.
@@ -127,22 +41,33 @@ class Family:
             or no output depends on them, or `computed` knows what they must be.
     """
 
-    model_type = prefix = ""
-    fields = defaults = supported = constants = heads = names = same = same_if_tied = {}
-    transposed = True
-    shift = 0.0
-    unused = r"position_ids$|rotary_emb\.inv_freq$"
+    model_type: str = ""
+    prefix: str = ""
+    fields: Mapping[str, str] = {}
+    defaults: Mapping[str, Any] = {}
+    nullable: Mapping[str, type] = {}
+    supported: Mapping[str, tuple[Any, ...]] = {}
+    constants: Mapping[str, Any] = {}
+    heads: Mapping[str, Head] = {}
+    names: Mapping[str, Any] = {}
+    same: Mapping[str, str] = {}
+    same_if_tied: Mapping[str, str] = {}
+    transposed: bool = True
+    shift: float = 0.0
+    unused: str = r"position_ids$|rotary_emb\.inv_freq$"
 
-    def architecture(self, settings):
+    def architecture(self, settings: dict[str, Any]) -> str:
         """The architecture that a `config.json` names, or the first of the family."""
         names = settings.get("architectures") or list(self.heads)
-        if not isinstance(names, list) or names[0] not in tuple(self.heads):
-            raise ZooError(
-                f"expected an architecture among {', '.join(self.heads)}. Received: {names}"
-            )
+        require(
+            isinstance(names, list) and names[0] in tuple(self.heads),
+            f"an architecture among {', '.join(self.heads)}",
+            str(names),
+            error=ZooError,
+        )
         return names[0]
 
-    def head(self, settings, names):
+    def head(self, settings: dict[str, Any], names: Iterable[str]) -> Head:
         """The `Head` of a `config.json`, beside tensors of these names."""
         head = self.heads[self.architecture(settings)]
         if head.kind not in ("decoder", "hidden"):
@@ -155,37 +80,40 @@ class Family:
         matrix = decoder.names["logits_projection"] + ".weight"
         return decoder if self.is_tied(settings) or matrix in names else hidden
 
-    def to_config(self, settings):
+    def architecture_of(self, kind: str) -> str:
+        """The first architecture whose head is of this kind."""
+        for name, head in self.heads.items():
+            if head.kind == kind:
+                return name
+        kinds = dict.fromkeys(head.kind for head in self.heads.values() if head.kind != "hidden")
+        raise refusal(f"a model of kind {' or '.join(kinds)}", kind, error=ZooError)
+
+    def to_config(self, settings: dict[str, Any]) -> TransformerConfig:
         """The `TransformerConfig` of a `config.json`."""
         settings = {**self.defaults, **settings}
         for name, default in self.defaults.items():
-            check_type(name, settings[name], default)
+            if settings[name] is not None or name not in self.nullable:
+                check_type(name, settings[name], self.nullable.get(name, type(default)))
         for name, values in self.supported.items():
-            if name in settings and settings[name] not in values:
-                raise ZooError(
-                    f"expected {name} to be {' or '.join(map(repr, values))}, which is all that "
-                    f"our layers have. Received: {settings[name]!r}"
-                )
-        fields = {ours: settings[theirs] for theirs, ours in self.fields.items()}
-        if fields["activation"] not in ACTIVATIONS:
-            raise ZooError(
-                f"expected an activation among {', '.join(ACTIVATIONS)}. "
-                f"Received: {fields['activation']!r}"
+            require(
+                name not in settings or settings[name] in values,
+                f"{name} to be {' or '.join(map(repr, values))}, which is all that our layers have",
+                repr(settings.get(name)),
+                error=ZooError,
             )
+        fields = {ours: settings[theirs] for theirs, ours in self.fields.items()}
+        _check_activation(fields["activation"], ACTIVATIONS)
         fields["activation"] = ACTIVATIONS[fields["activation"]]
         return TransformerConfig(**{**self.constants, **fields, **self.more_fields(settings)})
 
-    def to_settings(self, config, kind):
+    def to_settings(self, config: TransformerConfig, kind: str) -> dict[str, Any]:
         """The `config.json` of a model's `TransformerConfig`.
 
         Raises:
             ValueError: if no model of this family is the same.
         """
         theirs = {ours: theirs for theirs, ours in reversed(ACTIVATIONS.items())}
-        if config.activation not in theirs:
-            raise ZooError(
-                f"expected an activation among {', '.join(theirs)}. Received: {config.activation!r}"
-            )
+        _check_activation(config.activation, theirs)
         # Nothing that is read from a file depends on these.
         config = dataclasses.replace(
             config, initializer_range=config.initializer_range or 0.02, line_start_id=None
@@ -207,19 +135,21 @@ class Family:
             no_matter.add("logits_bias")
         for name, ours in fields.items():
             if name not in no_matter and ours != same[name]:
-                raise ZooError(f"expected {name}={same[name]!r}. Received: {name}={ours!r}")
+                raise refusal(f"{name}={same[name]!r}", error=ZooError, **{name: ours})
         return settings
 
-    def more_fields(self, settings):
+    def more_fields(self, settings: dict[str, Any]) -> dict[str, Any]:
         """Our settings that are not theirs by another name."""
         return {}
 
-    def more_settings(self, config):
+    def more_settings(self, config: TransformerConfig) -> dict[str, Any]:
         """Their settings that are not ours by another name."""
         return {}
 
-    def tensor(self, path, shape, config, head):
-        """The `Tensor` of our weight at `path`, or None if a checkpoint with `head` has none."""
+    def counterpart(
+        self, path: str, shape: Shape, config: TransformerConfig, head: Head
+    ) -> Counterpart | None:
+        """What our weight at `path` is in a checkpoint with `head`, or None if it has none."""
         layer, _, ending = path.rpartition("/")
         number = re.search(r"_block_(\d+)", layer)
         key = re.sub(r"_block_\d+", "_block_{i}", layer)
@@ -238,34 +168,36 @@ class Family:
         if len(names) == 3:
             heads, others = config.num_heads, config.num_key_value_heads or config.num_heads
             sizes = [n * config.head_dim for n in (heads, others, others)]
-        return Tensor(
+        return Counterpart(
             names,
             sizes,
             transposed=self.transposed and ending == "kernel",
             shift=self.shift if ending == "scale" else 0.0,
         )
 
-    def zeros(self, config, head):
+    def zeros(self, config: TransformerConfig, head: Head) -> dict[str, Shape]:
         """`{name: shape}` of tensors that all of the family have, where ours are without."""
         return {}
 
-    def repeated(self, tied):
+    def repeated(self, tied: bool) -> dict[str, str]:
         """`{name: name of the tensor whose values it repeats}`, of the tensors of a file."""
         return {**self.same, **(self.same_if_tied if tied else {})}
 
-    def is_tied(self, settings):
+    def is_tied(self, settings: dict[str, Any]) -> bool:
         """Whether a `config.json` says that the logits' matrix is the token table."""
         return {**self.defaults, **settings}["tie_word_embeddings"]
 
-    def computed(self, name, config):
+    def computed(self, name: str, config: TransformerConfig) -> np.ndarray | None:
         """What a tensor must have that our layers compute, as an array, or None for any other."""
         return None
 
-    def table(self, key, names, shape, config):
-        """The `Tensor` of a table of embeddings."""
-        return Tensor(names, [shape[-1]])
+    def table(
+        self, key: str, names: list[str], shape: Shape, config: TransformerConfig
+    ) -> Counterpart:
+        """The `Counterpart` of a table of embeddings."""
+        return Counterpart(names, [shape[-1]])
 
-    def full_names(self, names):
+    def full_names(self, names: Iterable[str]) -> dict[str, str]:
         """`{name as in a model with a head: name in the file}`."""
         known = {}
         bare = self.prefix and not any(name.startswith(self.prefix) for name in names)
@@ -278,24 +210,19 @@ class Family:
             known[full] = name
         return known
 
-    def is_known(self, name, head):
+    def is_known(self, name: str, head: Head) -> bool:
         """Whether a tensor that no weight of a model with `head` is made of is of other heads."""
         layers = _flat(self.names.get("pooled_output", []), *self._heads_names())
         layers -= _flat(*head.names.values())
-        return name in layers or name.rpartition(".")[0] in layers or re.search(self.unused, name)
+        is_of_layer = not layers.isdisjoint((name, name.rpartition(".")[0]))
+        return is_of_layer or bool(re.search(self.unused, name))
 
     def _heads_names(self):
         return [name for head in self.heads.values() for name in head.names.values()]
 
 
-def check_type(name, value, default):
-    """Raises unless a setting is of the type of its default, or null where it may be."""
-    kind = NULLABLE.get(name, type(default))
-    kinds = (int, float) if kind is float else kind
-    is_bool = isinstance(value, bool)
-    right = is_bool if kind is bool else isinstance(value, kinds) and not is_bool
-    if not right and not (value is None and name in NULLABLE):
-        raise ZooError(f"expected {name} to be of type {kind.__name__}. Received: {value!r}")
+def _check_activation(name, known):
+    require(name in known, f"an activation among {', '.join(known)}", repr(name), error=ZooError)
 
 
 def _flat(*names):

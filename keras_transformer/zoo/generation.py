@@ -1,5 +1,9 @@
 """The generation settings of published folders."""
 
+from pathlib import Path
+from typing import Any
+
+from keras_transformer.checks import refusal, require
 from keras_transformer.generation import (
     BeamSearch,
     ForbiddenSequence,
@@ -16,8 +20,10 @@ from keras_transformer.generation import (
     TopK,
     TopP,
 )
-from keras_transformer.zoo.checkpoint import CONFIG, GENERATION, ZooError, find, read_json
-from keras_transformer.zoo.loading import kind_of, load, load_config
+from keras_transformer.types import DType
+from keras_transformer.zoo.checkpoint import CONFIG, GENERATION, find, read_json, refused_in
+from keras_transformer.zoo.inspection import kind_of, load_config
+from keras_transformer.zoo.loading import load
 
 MAX_NEW_TOKENS = 64  # where a folder says nothing
 TOP_K = 50  # what transformers samples from where a folder says nothing
@@ -43,7 +49,7 @@ UNSUPPORTED = {
 UNSUPPORTED_IN_SAMPLING = {"epsilon_cutoff": 0, "eta_cutoff": 0, "top_h": None, "typical_p": 1}
 
 
-def load_generator(path_or_id, dtype=None, **changes):
+def load_generator(path_or_id: str | Path, dtype: DType | None = None, **changes: Any) -> Generator:
     """Loads a published model as a `Generator` with the generation settings of its folder.
 
     They are those of `generation_config.json` or, in older folders, `config.json`: the start, end
@@ -84,7 +90,7 @@ def load_generator(path_or_id, dtype=None, **changes):
     return Generator(load(folder, dtype), **settings)
 
 
-def generation_settings(folder, **changes):
+def generation_settings(folder: Path, **changes: Any) -> dict[str, Any]:
     """The arguments of a `Generator` that a folder's settings are; see `load_generator`."""
     kind, architecture = kind_of(folder)
     config = load_config(folder)
@@ -92,16 +98,14 @@ def generation_settings(folder, **changes):
     settings = {name: value for name, value in read_json(source).items() if value is not None}
     if "max_new_tokens" in changes:  # the last place of a forced end depends on it
         settings["max_new_tokens"] = changes["max_new_tokens"]
-    try:
-        if kind not in ("decoder", "seq2seq"):
-            without = " without logits" if kind == "hidden" else ""
-            raise ValueError(f"expected a model that generates. Received: {architecture}{without}")
+    with refused_in(source):
+        without = " without logits" if kind == "hidden" else ""
+        generates = kind in ("decoder", "seq2seq")
+        require(generates, "a model that generates", f"{architecture}{without}")
         seq2seq = kind == "seq2seq"
         arguments = _arguments(settings, config, seq2seq) | changes
         if seq2seq and arguments["start_id"] is None:
-            raise ValueError("expected a decoder_start_token_id. Received: none")
-    except (ValueError, TypeError, LookupError) as error:
-        raise ZooError(f"{source}: {error}") from None
+            raise refusal("a decoder_start_token_id", "none")
     return arguments
 
 
@@ -213,4 +217,4 @@ def _rules(settings, seq2seq, ends, max_new_tokens):
 
 
 def _refuse(settings, name, expected):
-    raise ValueError(f"expected {expected}. Received: {name}={settings.get(name)!r}")
+    raise refusal(expected, **{name: settings.get(name)})

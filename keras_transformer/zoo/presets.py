@@ -54,7 +54,7 @@ _IDS = {
 }
 
 
-def presets():
+def presets() -> dict[str, str]:
     """The short names that stand for ids on the Hugging Face hub wherever a folder or an id does.
 
     They name some of the best-known checkpoints; any other id of a supported model type will do as

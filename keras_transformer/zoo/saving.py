@@ -1,24 +1,30 @@
 """From a model of ours to a folder that is published as others are."""
 
 import functools
+from collections.abc import Sequence
+from pathlib import Path
 
 import keras
 import numpy as np
 
+from keras_transformer.checks import refusal
 from keras_transformer.models import config_of
-from keras_transformer.zoo import checkpoint
-from keras_transformer.zoo.checkpoint import ZooError
-from keras_transformer.zoo.loading import (
-    CLASSIFIERS,
-    FAMILIES,
-    architecture_of,
-    weights_of,
-)
+from keras_transformer.text import Tokenizer
+from keras_transformer.zoo import writing
+from keras_transformer.zoo.checkpoint import ZooError, located
+from keras_transformer.zoo.families import FAMILIES
+from keras_transformer.zoo.heads import CLASSIFIERS, kind_of_model
 from keras_transformer.zoo.notes import name_classes, recall
 from keras_transformer.zoo.tokenizers import save_tokenizer
+from keras_transformer.zoo.weights import weights_of
 
 
-def save(model, folder, tokenizer=None, labels=None):
+def save(
+    model: keras.Model,
+    folder: str | Path,
+    tokenizer: Tokenizer | None = None,
+    labels: Sequence[str] | None = None,
+) -> None:
     """Writes a model as a folder that `transformers` loads, and `load` too, in float32.
 
     What the folder of a loaded model said of generation and classes is written as it was.
@@ -78,11 +84,11 @@ def save(model, folder, tokenizer=None, labels=None):
         if head.kind == "seq2seq":
             settings["decoder_start_token_id"] = tokenizer.decoder_start_id
     tensors = _tensors(model, family, config, head)
-    stale = checkpoint.stale(folder, settings, family, tokenizer is not None)
-    with checkpoint.replacing(folder, stale) as place:
+    stale = writing.stale(folder, settings, family, tokenizer is not None)
+    with writing.replacing(folder, stale) as place:
         if tokenizer is not None:
             save_tokenizer(tokenizer, place)
-        checkpoint.write(place, settings, tensors, generation)
+        writing.write(place, settings, tensors, generation)
 
 
 def _family_of(model, config):
@@ -91,11 +97,11 @@ def _family_of(model, config):
     reasons = []
     for family in map(FAMILIES.get, names):
         try:
-            architecture, head = architecture_of(family, model)
-            return family, architecture, family.to_settings(config, head.kind)
+            kind = kind_of_model(model)
+            return family, family.architecture_of(kind), family.to_settings(config, kind)
         except ValueError as error:
-            reasons.append(f"{family.model_type}: {error}")
-    raise ZooError(f"Expected a model as one of the families has it. {'; '.join(reasons)}")
+            reasons.append(located(family.model_type, error))
+    raise refusal("a model as one of the families has it", "; ".join(reasons), error=ZooError)
 
 
 def _tensors(model, family, config, head):
@@ -111,14 +117,14 @@ def _tensors(model, family, config, head):
     }
     for path, weight in weights_of(model).items():
         shape = tuple(weight.shape)
-        tensor = family.tensor(path, shape, config, head)
-        if tensor is None:
-            raise ZooError(
-                f"Expected a model as {family.model_type} has it. Received: a weight {path}"
+        theirs = family.counterpart(path, shape, config, head)
+        if theirs is None:
+            raise refusal(
+                f"a model as {family.model_type} has it", f"a weight {path}", error=ZooError
             )
-        for name, theirs in tensor.shapes(shape).items():
-            make = functools.partial(_array, tensor, name, weight, with_lora.get(path))
-            tensors[name] = theirs, make
+        for name, part in theirs.shapes(shape).items():
+            make = functools.partial(_array, theirs, name, weight, with_lora.get(path))
+            tensors[name] = part, make
     if not config.tie_embeddings:  # else transformers repeats them itself
         tensors |= {name: tensors[other] for name, other in family.same.items()}
     if head.kind in ("encoder", "hidden"):
@@ -126,6 +132,6 @@ def _tensors(model, family, config, head):
     return tensors
 
 
-def _array(tensor, name, weight, layer_with_lora):
+def _array(counterpart, name, weight, layer_with_lora):
     ours = layer_with_lora.kernel if layer_with_lora else weight  # with LoRA, the sum
-    return tensor.write(keras.ops.convert_to_numpy(ours).astype("float32"))[name]
+    return counterpart.write(keras.ops.convert_to_numpy(ours).astype("float32"))[name]

@@ -3,6 +3,8 @@
 import re
 import sys
 
+from keras_transformer import text
+
 # The blocks whose characters BERT takes for words of their own.
 _CHINESE = (
     r"\x{4E00}-\x{9FFF}\x{3400}-\x{4DBF}\x{F900}-\x{FAFF}\x{20000}-\x{2A6DF}\x{2A700}-\x{2B73F}"
@@ -21,7 +23,7 @@ _WORD_PIECE_SPACES = (
 )
 
 
-def as_json(tokenizer):
+def as_json(tokenizer: text.Tokenizer) -> bytes:
     """The bytes of a `tokenizer.json` that gives the ids of a tokenizer that was trained here.
 
     Args:
@@ -108,7 +110,7 @@ def _sentence_piece(tokenizer):
     steps = [pre_tokenizers.Metaspace("▁", prepend_scheme="never")]
     if tokenizer.kind == "sentencepiece":
         steps += [
-            pre_tokenizers.Split(Regex(p), "isolated") for p in _places(special, scores, with_bytes)
+            pre_tokenizers.Split(Regex(p), "isolated") for p in _cuts(special, scores, with_bytes)
         ]
     model.pre_tokenizer = pre_tokenizers.Sequence(steps)
     first = r"\A▁+" if spec.remove_extra_whitespaces else r"\A▁"
@@ -124,7 +126,7 @@ def _sentence_piece(tokenizer):
     return model
 
 
-def _places(special, scores, with_bytes):
+def _cuts(special, scores, with_bytes):
     """Expressions for places beside unknown characters in special tokens and pieces for bytes.
 
     No piece of text goes on over such a place. What is cut there is only text.

@@ -3,12 +3,12 @@
 import json
 from pathlib import Path
 
-from keras_transformer.text import load_published
+from keras_transformer.text import Tokenizer, load_published
 from keras_transformer.zoo.checkpoint import find
 from keras_transformer.zoo.tokenizer_json import as_json
 
 
-def load_tokenizer(path_or_id):
+def load_tokenizer(path_or_id: str | Path) -> Tokenizer:
     """Loads the tokenizer of a published checkpoint.
 
     Args:
@@ -34,7 +34,7 @@ def load_tokenizer(path_or_id):
     return load_published(find(path_or_id))
 
 
-def save_tokenizer(tokenizer, folder):
+def save_tokenizer(tokenizer: Tokenizer, folder: str | Path) -> None:
     """Writes the files from which `transformers.AutoTokenizer` makes a tokenizer of the same ids.
 
     Of a published tokenizer these are its own files. One that was trained here becomes a
@@ -59,14 +59,15 @@ def save_tokenizer(tokenizer, folder):
     >>> bool((load_tokenizer(folder).encode(["not"])[0] == trained.encode(["not"])[0]).all())
     True
     """
-    files = tokenizer.files if tokenizer.kind == "published" else _files(tokenizer)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    for name, data in files.items():
+    for name, data in _files(tokenizer).items():
         (folder / name).write_bytes(data)
 
 
 def _files(tokenizer):
+    if tokenizer.kind == "published":
+        return tokenizer.files
     roles = ("cls", "sep") if tokenizer.kind == "bert" else ("bos", "eos")
     tokens = dict(zip(("pad", "unk", *roles, "mask"), tokenizer.special_ids, strict=False))
     config = {f"{role}_token": tokenizer.vocabulary[i] for role, i in tokens.items()}

@@ -51,7 +51,7 @@ def test_a_run_before_its_first_checkpoint(unfinished):
 def test_no_weights_of_a_published_folder_are_read(tmp_path, monkeypatch):
     model = kt.models.decoder_only(tiny.config(**tiny.GPT2))
     kt.zoo.save(model, tmp_path)
-    monkeypatch.setattr("keras_transformer.zoo.checkpoint.Checkpoint.read", None)
+    monkeypatch.setattr("keras_transformer.zoo.checkpoint.PublishedFolder.read", None)
     found = kt.tasks.info(tmp_path)
     assert found["architecture"] == "GPT2LMHeadModel" and found["head"] == "decoder"
     assert found["parameters"] == model.count_params()

@@ -297,7 +297,7 @@ def test_there_and_back(name, tmp_path):
 
 def test_every_family_has_three_cases():
     kinds = [getattr(transformers, made).config_class.model_type for made, _ in CASES.values()]
-    assert all(kinds.count(family) >= 3 for family in kt.zoo.loading.FAMILIES)
+    assert all(kinds.count(family) >= 3 for family in kt.zoo.families.FAMILIES)
 
 
 def test_a_model_of_ours_that_no_one_published(tmp_path):

@@ -1,6 +1,12 @@
 """BERT: Devlin et al. 2019."""
 
-from keras_transformer.zoo.family import Family, Head, Tensor
+from typing import Any
+
+from keras_transformer.config import TransformerConfig
+from keras_transformer.types import Shape
+from keras_transformer.zoo.counterpart import Counterpart
+from keras_transformer.zoo.family import Family
+from keras_transformer.zoo.heads import Head
 
 MASKED = {
     "masked_lm_head/transform": "cls.predictions.transform.dense",
@@ -47,6 +53,7 @@ class Bert(Family):
         "pad_token_id": 0,
         "tie_word_embeddings": True,
     }
+    nullable = {"pad_token_id": int}
     supported = {
         "is_decoder": (False,),
         "add_cross_attention": (False,),
@@ -92,7 +99,7 @@ class Bert(Family):
     # A projection that is not tied has a bias of its own.
     unused = Family.unused + r"|^cls\.predictions\.bias$"
 
-    def more_fields(self, settings):
+    def more_fields(self, settings: dict[str, Any]) -> dict[str, Any]:
         types, rows = settings["type_vocab_size"], settings["max_position_embeddings"]
         return {
             # One type says the same of every token: its row is added to those of the positions.
@@ -100,36 +107,40 @@ class Bert(Family):
             "max_sequence_length": rows - self.skip(settings["pad_token_id"]),
         }
 
-    def more_settings(self, config):
+    def more_settings(self, config: TransformerConfig) -> dict[str, Any]:
         return {
             "type_vocab_size": config.num_segments or 1,
             "max_position_embeddings": config.max_sequence_length + self.skip(config.pad_id),
         }
 
-    def skip(self, pad_id):
+    def skip(self, pad_id: int | None) -> int:
         """Rows of the position table before the first position."""
         return 0
 
-    def tensor(self, path, shape, config, head):
-        found = super().tensor(path, shape, config, head)
-        if path == "logits/bias" and self.untied(config, head):
+    def counterpart(
+        self, path: str, shape: Shape, config: TransformerConfig, head: Head
+    ) -> Counterpart | None:
+        found = super().counterpart(path, shape, config, head)
+        if found and path == "logits/bias" and self.untied(config, head):
             return found._replace(names=[f"{head.names['logits_projection']}.bias"])
         return found
 
-    def zeros(self, config, head):
+    def zeros(self, config: TransformerConfig, head: Head) -> dict[str, Shape]:
         if not self.untied(config, head):
             return {}
         return {head.names["logits"]: (config.vocabulary_size,)}
 
-    def untied(self, config, head):
+    def untied(self, config: TransformerConfig, head: Head) -> bool:
         """Whether the logits of tokens have a matrix of their own."""
         return head.kind in ("masked", "pairs") and not config.tie_embeddings
 
-    def table(self, key, names, shape, config):
+    def table(
+        self, key: str, names: list[str], shape: Shape, config: TransformerConfig
+    ) -> Counterpart:
         if key != "embedding/positions":
             return super().table(key, names, shape, config)
         types = self.names["segment_embedding"]
-        return Tensor(
+        return Counterpart(
             names,
             [shape[-1]],
             skip=self.skip(config.pad_id),

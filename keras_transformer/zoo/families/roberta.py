@@ -1,8 +1,9 @@
 """RoBERTa: Liu et al. 2019; XLM-RoBERTa: Conneau et al. 2020; CamemBERT: Martin et al. 2020."""
 
-from keras_transformer.zoo.bert import ANSWERS, TOKENS, Bert
+from keras_transformer.checks import refusal
 from keras_transformer.zoo.checkpoint import ZooError
-from keras_transformer.zoo.family import Head
+from keras_transformer.zoo.families.bert import ANSWERS, TOKENS, Bert
+from keras_transformer.zoo.heads import Head
 
 MASKED = {
     "masked_lm_head/transform": "lm_head.dense",
@@ -13,7 +14,7 @@ MASKED = {
 CLASSIFIER = {"pooled_output": "classifier.dense", "logits": "classifier.out_proj"}
 
 
-def heads(name):
+def heads(name: str) -> dict[str, Head]:
     """The architectures of a model type that is called `name` in them."""
     return {
         f"{name}Model": Head("encoder"),
@@ -24,9 +25,10 @@ def heads(name):
     }
 
 
-def renamed(name):
+def renamed(name: str | list[str]) -> str | list[str]:
+    """The name of BERT's tensor, or several, in RoBERTa's files."""
     if isinstance(name, list):
-        return [renamed(one) for one in name]
+        return [one.replace("bert.", "roberta.", 1) for one in name]
     return name.replace("bert.", "roberta.", 1)
 
 
@@ -44,11 +46,9 @@ class Roberta(Bert):
     }
     unused = Bert.unused + r"|^lm_head\.bias$"
 
-    def skip(self, pad_id):
+    def skip(self, pad_id: int | None) -> int:
         if pad_id is None:
-            raise ZooError(
-                "expected pad_token_id, from which positions are counted. Received: None"
-            )
+            raise refusal("pad_token_id, from which positions are counted", "None", error=ZooError)
         return pad_id + 1
 
 

@@ -1,6 +1,12 @@
 """GPT-2: Radford et al. 2019."""
 
-from keras_transformer.zoo.family import Family, Head
+from typing import Any
+
+from keras_transformer.config import TransformerConfig
+from keras_transformer.types import Shape
+from keras_transformer.zoo.counterpart import Counterpart
+from keras_transformer.zoo.family import Family
+from keras_transformer.zoo.heads import Head
 
 HEAD = Head("decoder", {"logits_projection": "lm_head"})
 HIDDEN = Head("hidden")
@@ -40,6 +46,7 @@ class Gpt2(Family):
         "initializer_range": 0.02,
         "tie_word_embeddings": True,
     }
+    nullable = {"n_inner": int}
     supported = {
         "scale_attn_weights": (True,),
         "scale_attn_by_inverse_layer_idx": (False,),
@@ -67,13 +74,15 @@ class Gpt2(Family):
     same_if_tied = {"lm_head.weight": names["embedding"]}
     unused = Family.unused + r"|\.attn\.(bias|masked_bias)$"  # causal masks
 
-    def more_fields(self, settings):
+    def more_fields(self, settings: dict[str, Any]) -> dict[str, Any]:
         return {"intermediate_dim": settings["n_inner"] or 4 * settings["n_embd"]}
 
-    def more_settings(self, config):
+    def more_settings(self, config: TransformerConfig) -> dict[str, Any]:
         return {"n_inner": config.intermediate_dim}
 
-    def tensor(self, path, shape, config, head):
-        found = super().tensor(path, shape, config, head)
+    def counterpart(
+        self, path: str, shape: Shape, config: TransformerConfig, head: Head
+    ) -> Counterpart | None:
+        found = super().counterpart(path, shape, config, head)
         # The head alone is a linear layer.
         return found and found._replace(transposed=path == "logits_projection/kernel")

@@ -1,10 +1,17 @@
 """BART: Lewis et al. 2020."""
 
+from typing import Any
+
+from keras_transformer.checks import require
+from keras_transformer.config import TransformerConfig
+from keras_transformer.types import Shape
 from keras_transformer.zoo.checkpoint import ZooError
-from keras_transformer.zoo.family import Family, Head, Tensor
+from keras_transformer.zoo.counterpart import Counterpart
+from keras_transformer.zoo.family import Family
+from keras_transformer.zoo.heads import Head
 
 
-def block(side):
+def names_of_block(side: str) -> dict[str, Any]:
     """The names of a block of the encoder or the decoder."""
     ours, theirs = f"{side}_block_{{i}}", f"model.{side}.layers.{{i}}"
     return {
@@ -63,6 +70,7 @@ class Bart(Family):
         "pad_token_id": 1,
         "tie_word_embeddings": True,
     }
+    nullable = {"pad_token_id": int}
     supported = {
         "is_decoder": (False,),
         # Of relatives, such as mBART, that were published under this type.
@@ -78,8 +86,8 @@ class Bart(Family):
         "decoder_positions": "model.decoder.embed_positions.weight",
         "encoder_embedding_norm": "model.encoder.layernorm_embedding",
         "decoder_embedding_norm": "model.decoder.layernorm_embedding",
-        **block("encoder"),
-        **block("decoder"),
+        **names_of_block("encoder"),
+        **names_of_block("decoder"),
         "decoder_block_{i}/cross_attention/query": "model.decoder.layers.{i}.encoder_attn.q_proj",
         "decoder_block_{i}/cross_attention/key_value": [
             "model.decoder.layers.{i}.encoder_attn.k_proj",
@@ -99,17 +107,19 @@ class Bart(Family):
     }
     same_if_tied = {"lm_head.weight": names["embedding"]}
 
-    def more_fields(self, settings):
+    def more_fields(self, settings: dict[str, Any]) -> dict[str, Any]:
         for name in ("attention_heads", "ffn_dim"):
             sides = settings[f"encoder_{name}"], settings[f"decoder_{name}"]
-            if sides[0] != sides[1]:
-                raise ZooError(
-                    f"expected encoder_{name} and decoder_{name} to be equal. Received: {sides}"
-                )
+            require(
+                sides[0] == sides[1],
+                f"encoder_{name} and decoder_{name} to be equal",
+                str(sides),
+                error=ZooError,
+            )
         layers = settings["decoder_layers"]
         return {"num_decoder_layers": None if layers == settings["encoder_layers"] else layers}
 
-    def more_settings(self, config):
+    def more_settings(self, config: TransformerConfig) -> dict[str, Any]:
         return {
             "decoder_layers": config.num_decoder_layers or config.num_layers,
             "decoder_attention_heads": config.num_heads,
@@ -117,13 +127,17 @@ class Bart(Family):
             "is_encoder_decoder": True,
         }
 
-    def tensor(self, path, shape, config, head):
-        found = super().tensor(path, shape, config, head)
+    def counterpart(
+        self, path: str, shape: Shape, config: TransformerConfig, head: Head
+    ) -> Counterpart | None:
+        found = super().counterpart(path, shape, config, head)
         return found and found._replace(row=path == "logits/bias")
 
-    def zeros(self, config, head):
+    def zeros(self, config: TransformerConfig, head: Head) -> dict[str, Shape]:
         return {} if config.logits_bias else {"final_logits_bias": (1, config.vocabulary_size)}
 
-    def table(self, key, names, shape, config):
+    def table(
+        self, key: str, names: list[str], shape: Shape, config: TransformerConfig
+    ) -> Counterpart:
         skip = 2 if key.endswith("_positions") else 0  # BART's own: the ids 0 and 1
-        return Tensor(names, [shape[-1]], skip=skip)
+        return Counterpart(names, [shape[-1]], skip=skip)

@@ -1,6 +1,9 @@
 """Mistral: Jiang et al. 2023."""
 
-from keras_transformer.zoo.llama import HEAD, HIDDEN, Llama
+from collections.abc import Sequence
+from typing import Any
+
+from keras_transformer.zoo.families.llama import HEAD, HIDDEN, Llama
 
 
 class Mistral(Llama):
@@ -15,10 +18,11 @@ class Mistral(Llama):
         "max_position_embeddings": 131072,
         "sliding_window": 4096,
     }
+    nullable = {**Llama.nullable, "sliding_window": int}
     heads = {"MistralForCausalLM": HEAD, "MistralModel": HIDDEN}
 
-    def biases(self, settings):
+    def biases(self, settings: dict[str, Any]) -> bool | list[str]:
         return False
 
-    def bias_settings(self, use_bias):
+    def bias_settings(self, use_bias: bool | Sequence[str]) -> dict[str, bool]:
         return {}

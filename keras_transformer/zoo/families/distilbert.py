@@ -1,7 +1,8 @@
 """DistilBERT: Sanh et al. 2019."""
 
-from keras_transformer.zoo.bert import ANSWERS, TOKENS
-from keras_transformer.zoo.family import Family, Head
+from keras_transformer.zoo.families.bert import ANSWERS, TOKENS
+from keras_transformer.zoo.family import Family
+from keras_transformer.zoo.heads import Head
 
 MASKED = {
     "masked_lm_head/transform": "vocab_transform",
@@ -44,6 +45,7 @@ class DistilBert(Family):
         "pad_token_id": 0,
         "tie_word_embeddings": True,
     }
+    nullable = {"pad_token_id": int}
     constants = {
         "position": "learned",  # also where they began as sinusoids
         "scale_embedding": False,

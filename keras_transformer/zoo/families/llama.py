@@ -1,6 +1,12 @@
 """Llama: Touvron et al. 2023; and what its descendants share with it."""
 
-from keras_transformer.zoo.family import Family, Head, check_type
+from collections.abc import Sequence
+from typing import Any
+
+from keras_transformer.config import TransformerConfig
+from keras_transformer.zoo.family import Family
+from keras_transformer.zoo.heads import Head
+from keras_transformer.zoo.settings import check_type
 
 HEAD = Head("decoder", {"logits_projection": "lm_head"})
 HIDDEN = Head("hidden")
@@ -45,6 +51,12 @@ class Llama(Family):
         "rope_scaling": None,
         "rope_parameters": None,
     }
+    nullable = {
+        "num_key_value_heads": int,
+        "head_dim": int,
+        "rope_scaling": dict,
+        "rope_parameters": dict,
+    }
     supported = {
         "partial_rotary_factor": (None, 1.0),
         "original_max_position_embeddings": (None,),  # beside those of the scaling
@@ -78,7 +90,7 @@ class Llama(Family):
     heads = {"LlamaForCausalLM": HEAD, "LlamaModel": HIDDEN}
     same_if_tied = {"lm_head.weight": names["embedding"]}
 
-    def more_fields(self, settings):
+    def more_fields(self, settings: dict[str, Any]) -> dict[str, Any]:
         heads, size = settings["num_key_value_heads"], settings["head_dim"]
         usual = settings["hidden_size"] / settings["num_attention_heads"]
         return {
@@ -88,7 +100,7 @@ class Llama(Family):
             **rotary(settings),
         }
 
-    def more_settings(self, config):
+    def more_settings(self, config: TransformerConfig) -> dict[str, Any]:
         scaling = config.rotary_scaling or {"rope_type": "default"}
         return {
             "num_key_value_heads": config.num_key_value_heads or config.num_heads,
@@ -100,19 +112,19 @@ class Llama(Family):
             **self.bias_settings(config.use_bias),
         }
 
-    def biases(self, settings):
+    def biases(self, settings: dict[str, Any]) -> bool | list[str]:
         """Our `use_bias`."""
         names = ATTENTION_BIASES * settings["attention_bias"] + MLP_BIASES * settings["mlp_bias"]
         return names if 0 < len(names) < 4 else bool(names)
 
-    def bias_settings(self, use_bias):
+    def bias_settings(self, use_bias: bool | Sequence[str]) -> dict[str, bool]:
         """Their settings for it."""
-        every = isinstance(use_bias, bool)
-        names = [use_bias and "output", use_bias and "expand"] if every else use_bias
-        return {"attention_bias": "output" in names, "mlp_bias": "expand" in names}
+        if isinstance(use_bias, bool):
+            return {"attention_bias": use_bias, "mlp_bias": use_bias}
+        return {"attention_bias": "output" in use_bias, "mlp_bias": "expand" in use_bias}
 
 
-def rotary(settings):
+def rotary(settings: dict[str, Any]) -> dict[str, Any]:
     """Our rotary settings of theirs, as transformers wrote them before version 5, or since."""
     scaling = settings["rope_scaling"] or settings["rope_parameters"] or {}
     scaling = {name: value for name, value in scaling.items() if value is not None}
@@ -125,7 +137,7 @@ def rotary(settings):
     if scaling["rope_type"] in ("llama3", "yarn"):
         scaling.setdefault("original_max_position_embeddings", settings["max_position_embeddings"])
     for name, value in {"rope_theta": base, **scaling}.items():
-        check_type(name, value, "" if name == "rope_type" else 0.0)
+        check_type(name, value, str if name == "rope_type" else float)
     return {
         "rotary_base": base,
         "rotary_scaling": None if scaling == {"rope_type": "default"} else scaling,

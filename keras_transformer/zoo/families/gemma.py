@@ -1,6 +1,8 @@
 """Gemma: Gemma Team 2024."""
 
-from keras_transformer.zoo.llama import HEAD, HIDDEN, Llama
+from typing import Any
+
+from keras_transformer.zoo.families.llama import HEAD, HIDDEN, Llama
 
 
 class Gemma(Llama):
@@ -30,7 +32,7 @@ class Gemma(Llama):
     heads = {"GemmaForCausalLM": HEAD, "GemmaModel": HIDDEN}
     shift = 1.0
 
-    def more_fields(self, settings):
+    def more_fields(self, settings: dict[str, Any]) -> dict[str, Any]:
         # The first files say "gelu" and mean its tanh formula.
         act = settings["hidden_act"]
         return super().more_fields(settings) | (
