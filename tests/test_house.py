@@ -72,7 +72,9 @@ def signatures(tree, path=""):
         bare = [x.arg for x in arguments if x and x.annotation is None]
         if path and not any(ast.unparse(x) == "staticmethod" for x in node.decorator_list):
             bare = bare[1:]
-        yield path + node.name, bare + (["result"] if node.returns is None else [])
+        if node.returns is None and node.name != "__init__":
+            bare.append("result")
+        yield path + node.name, bare
 
 
 @pytest.mark.parametrize("name", [name for name in FILES if name.startswith("keras_transformer/")])

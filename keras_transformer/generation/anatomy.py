@@ -68,8 +68,9 @@ class Anatomy:
         targets = [x for x in self.decoder.inputs if x != self.source]
         self.target = _only(targets, "one input of token ids, or a source and a target")
         parts = _layers(self.decoder)
-        windows = [part.window for part in parts if isinstance(part, CausalMask)]
-        self.window = max(windows) if windows and None not in windows else None
+        masks = [part for part in parts if isinstance(part, CausalMask)]
+        windows = [mask.window for mask in masks if mask.window is not None]
+        self.window = max(windows) if masks and len(windows) == len(masks) else None
         self.learned_length = learned_length(parts)
         if self.encoder:
             parts = _layers(self.encoder)
