@@ -7,7 +7,7 @@ from keras_transformer.types import Shape, Tensor
 
 def refusal(
     expectation: str,
-    received=None,
+    received: str | None = None,
     /,
     *,
     where: str | None = None,
@@ -33,7 +33,9 @@ def refusal(
     return error(f"E{sentence}" if where is None else f"{where}: e{sentence}")
 
 
-def require(condition, expectation: str, received=None, /, **details: Any) -> None:
+def require(
+    condition: object, expectation: str, received: str | None = None, /, **details: Any
+) -> None:
     """Raises the `refusal` of the other arguments unless `condition` holds.
 
     >>> require(8 % 3 == 0, "num_heads to divide hidden_dim", hidden_dim=8, num_heads=3)
