@@ -14,6 +14,7 @@ def limited_length(x: Tensor, most: int, expectation: str) -> Tensor:
 
     T is known before anything is computed, and refused there, but in TensorFlow's graphs.
 
+    >>> import keras
     >>> limited_length(keras.ops.ones((2, 8)), 8, "lines of at most 8 tokens").shape == (2, 8)
     True
     >>> limited_length(keras.ops.ones((2, 9)), 8, "lines of at most 8 tokens")

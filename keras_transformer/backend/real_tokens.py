@@ -14,6 +14,7 @@ def at_real_tokens(function: Callable, x: Tensor, mask: Mask) -> Tensor:
 
     What comes out for padding, where `mask (B|1, T|1)` is False, means nothing.
 
+    >>> import keras
     >>> x, mask = keras.ops.ones((1, 3, 2)), keras.ops.convert_to_tensor([[True, True, False]])
     >>> float(at_real_tokens(lambda x: 2 * x, x, mask)[0, 1, 0])
     2.0
