@@ -9,6 +9,7 @@ from keras_transformer.types import Tensor
 def unknown(number: Tensor) -> Tensor:
     """`number`, a scalar int, which a shape made of it does not show before the program runs.
 
+    >>> import keras
     >>> int(unknown(keras.ops.convert_to_tensor(3)))
     3
     """
@@ -26,6 +27,7 @@ def unknown_to_the_graph(number: Tensor) -> Tensor:
 def may_grow() -> bool:
     """Whether a tensor's length may change in a loop of what runs now.
 
+    >>> import keras
     >>> may_grow() == (keras.config.backend() != "jax")
     True
     """
