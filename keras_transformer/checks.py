@@ -55,3 +55,24 @@ def check_shape(name: str, mask: Tensor | None, expected: Shape) -> None:
             for have, want in zip(shape, expected, strict=True)
         )
         require(fits, f"{name} of shape {expected}", shape=shape)
+
+
+def check_at_least(least, **arguments):
+    """Raises unless every argument is at least `least`.
+
+    >>> check_at_least(1, batch_size=0)
+    Traceback (most recent call last):
+    ValueError: Expected batch_size to be at least 1. Received: batch_size=0
+    """
+    for name, value in arguments.items():
+        require(value >= least, f"{name} to be at least {least}", **{name: value})
+
+
+def some(names, count=20):
+    """The first `count` names, and how many there are beside them, for a message.
+
+    >>> some(["a", "b", "c", "d"], count=2)
+    'a, b and 2 more'
+    """
+    names = list(map(str, names))
+    return ", ".join(names[:count]) + (f" and {len(names) - count:,} more" if names[count:] else "")

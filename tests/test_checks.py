@@ -1,6 +1,6 @@
 import pytest
 
-from keras_transformer.checks import refusal, require
+from keras_transformer.checks import check_at_least, refusal, require, some
 
 
 def test_a_refusal_says_what_was_expected_and_what_came():
@@ -15,3 +15,14 @@ def test_what_is_required_is_refused_only_where_it_is_not():
     require(True, "a number", x="one")
     with pytest.raises(ValueError, match=r"^Expected a number. Received: x='one', y=2$"):
         require(False, "a number", x="one", y=2)
+
+
+def test_arguments_are_at_least_what_they_must_be():
+    check_at_least(1, rows=1, columns=2)
+    with pytest.raises(ValueError, match=r"^Expected rows to be at least 1. Received: rows=0$"):
+        check_at_least(1, columns=2, rows=0)
+
+
+def test_some_names_and_how_many_more():
+    assert some("abc", count=3) == "a, b, c" and some([]) == ""
+    assert some(range(1005), count=2) == "0, 1 and 1,003 more"

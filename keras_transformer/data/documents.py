@@ -1,9 +1,15 @@
 """Batches of packed documents, for a causal language model."""
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 
-from keras_transformer.data.batching import Cell, EpochBatches, _cut, _Rows, check_at_least
+from keras_transformer.checks import check_at_least, require
+from keras_transformer.data.epochs import EpochBatches
 from keras_transformer.data.packing import pack_pieces
+from keras_transformer.data.rows import Rows
+from keras_transformer.data.shapes import Cell
+from keras_transformer.types import Ids
 
 
 class DocumentBatches(EpochBatches):
@@ -60,24 +66,21 @@ class DocumentBatches(EpochBatches):
 
     def __init__(
         self,
-        documents,
+        documents: Sequence[Ids],
         *,
-        batch_size,
-        row_length,
-        start_id,
-        end_id,
-        pad_id=0,
-        label_pad_id=None,
-        shuffle=True,
-        seed=0,
+        batch_size: int,
+        row_length: int,
+        start_id: int,
+        end_id: int,
+        pad_id: int = 0,
+        label_pad_id: int | None = None,
+        shuffle: bool = True,
+        seed: int = 0,
     ):
         check_at_least(1, batch_size=batch_size)
         check_at_least(2, row_length=row_length)
         self.num_documents = sum(len(document) > 0 for document in documents)
-        if not self.num_documents:
-            raise ValueError(
-                f"Expected documents with tokens. Received: {len(documents)} documents"
-            )
+        require(self.num_documents, "documents with tokens", f"{len(documents)} documents")
         self.batch_size, self.row_length = batch_size, row_length
         self.shuffle, self.seed = shuffle, seed
         label_pad_id = pad_id if label_pad_id is None else label_pad_id
@@ -96,7 +99,7 @@ class DocumentBatches(EpochBatches):
             return labels[:row_length]
 
         self._token_ids, self._labels = (
-            _Rows([np.concatenate([part(*piece) for piece in row]) for row in rows])
+            Rows([np.concatenate([part(*piece) for piece in row]) for row in rows])
             for part in (token_ids, labels)
         )
         self.num_rows = len(rows)
@@ -105,7 +108,7 @@ class DocumentBatches(EpochBatches):
         self.tokens = sum(len(document) + 1 for document in documents if len(document))
         self.padding_fraction = 1 - self.tokens / (self.num_batches * batch_size * row_length)
 
-    def describe(self):
+    def describe(self) -> str:
         """Returns one line of text: documents, rows, labels, batches and padding."""
         return (
             f"{self.num_documents:,} documents ({self.num_cut:,} longer than a row) packed into "
@@ -113,14 +116,14 @@ class DocumentBatches(EpochBatches):
             f"{self.num_batches:,} batches, {100 * self.padding_fraction:.1f} % padding"
         )
 
-    def epoch(self, number):
+    def epoch(self, number: int) -> Iterator[tuple]:
         """Yields the batches of one epoch as NumPy arrays; see the class for their form.
 
         Args:
             number: Which epoch, from 0.
         """
         rng = np.random.default_rng((self.seed, number)) if self.shuffle else None
-        for rows in _cut(self._cell, rng):
+        for rows in self._cell.cut(rng):
             yield tuple(
                 part.padded(rows, self.row_length, pad)  # (B, T)
                 for part, pad in zip((self._token_ids, self._labels), self._pads, strict=True)

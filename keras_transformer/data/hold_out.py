@@ -1,9 +1,16 @@
 """Text to validate on that training has not seen."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import numpy as np
 
+from keras_transformer.checks import require
 
-def hold_out(items, seed, count=1000, key=lambda item: item):
+
+def hold_out(
+    items: list, seed: int, count: int = 1000, key: Callable[[Any], Any] = lambda item: item
+) -> tuple[list, list]:
     """Takes `count` different items, a tenth at most, with all that equal them out of a list.
 
     Args:
@@ -26,8 +33,7 @@ def hold_out(items, seed, count=1000, key=lambda item: item):
     """
     distinct = sorted({key(item) for item in items})
     count = min(count, len(distinct) // 10)
-    if not count:
-        raise ValueError(f"Expected at least 10 different lines of text. Received: {len(distinct)}")
+    require(count, "at least 10 different lines of text", str(len(distinct)))
     order = np.random.default_rng(seed).permutation(len(distinct))
     chosen = {distinct[i] for i in order[:count]}
     rest = [item for item in items if key(item) not in chosen]
@@ -35,7 +41,9 @@ def hold_out(items, seed, count=1000, key=lambda item: item):
     return rest, list(held_out.values())[::-1]
 
 
-def hold_out_rows(columns, seed, count=1000):
+def hold_out_rows(
+    columns: Sequence[list], seed: int, count: int = 1000
+) -> tuple[tuple[list, ...], ...]:
     """As `hold_out`, of the rows of a table: rows are equal if their first column is.
 
     Args:

@@ -1,8 +1,14 @@
 """Batches of labelled texts, for a classifier."""
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 
-from keras_transformer.data.batching import EpochBatches, _Rows, plan_cells
+from keras_transformer.checks import check_at_least, require
+from keras_transformer.data.epochs import EpochBatches
+from keras_transformer.data.rows import Rows
+from keras_transformer.data.shapes import plan_cells
+from keras_transformer.types import Ids
 
 
 class LabelledBatches(EpochBatches):
@@ -49,37 +55,34 @@ class LabelledBatches(EpochBatches):
 
     def __init__(
         self,
-        texts,
-        labels,
+        texts: Sequence[Ids],
+        labels: Sequence[float],
         *,
-        batch_size,
-        max_length,
-        start_id,
-        end_id,
-        pad_id=0,
-        segments=False,
-        shuffle=True,
-        seed=0,
-        max_shapes=8,
+        batch_size: int,
+        max_length: int,
+        start_id: int,
+        end_id: int,
+        pad_id: int = 0,
+        segments: bool = False,
+        shuffle: bool = True,
+        seed: int = 0,
+        max_shapes: int = 8,
     ):
-        if not len(texts) or len(texts) != len(labels):
-            raise ValueError(
-                "Expected texts and as many labels. "
-                f"Received: len(texts)={len(texts)}, len(labels)={len(labels)}"
-            )
-        if max_length < 3 or batch_size < 1:
-            raise ValueError(
-                "Expected max_length of at least 3 and batch_size of at least 1. "
-                f"Received: {max_length=}, {batch_size=}"
-            )
+        require(
+            0 < len(texts) == len(labels),
+            "texts and as many labels",
+            f"len(texts)={len(texts)}, len(labels)={len(labels)}",
+        )
+        check_at_least(3, max_length=max_length)
+        check_at_least(1, batch_size=batch_size)
         self.max_length, self.pad_id = max_length, pad_id
         self.segments, self.shuffle, self.seed = segments, shuffle, seed
         room = max_length - 2
         self.num_texts = len(texts)
         self.num_cut = sum(len(text) > room for text in texts)
-        self._rows = _Rows([text[:room] for text in texts], before=start_id, after=end_id)
-        labels = np.array(labels)
-        self._labels = labels.astype("float32" if labels.dtype.kind == "f" else "int32")
+        self._rows = Rows([text[:room] for text in texts], before=start_id, after=end_id)
+        values = np.array(labels)
+        self._labels = values.astype("float32" if values.dtype.kind == "f" else "int32")
         lengths = self._rows.lengths[:-1]  # the last row is the empty one
         # Of the plan only the widths are used: a batch has so many rows, not so many tokens.
         # One shape less, for the batch with what is left.
@@ -97,7 +100,7 @@ class LabelledBatches(EpochBatches):
         positions = int(((ends - self._cuts) * self._batch_widths).sum())
         self.padding_fraction = 1 - self.tokens / positions
 
-    def describe(self):
+    def describe(self) -> str:
         """Returns one line of text: texts, tokens, batches, shapes and padding."""
         return (
             f"{self.num_texts:,} texts ({self.num_cut:,} cut to {self.max_length:,} tokens), "
@@ -105,7 +108,7 @@ class LabelledBatches(EpochBatches):
             f"{100 * self.padding_fraction:.1f} % padding"
         )
 
-    def epoch(self, number):
+    def epoch(self, number: int) -> Iterator[tuple]:
         """Yields the batches of one epoch as NumPy arrays; see the class for their form.
 
         Args:

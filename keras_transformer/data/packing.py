@@ -1,9 +1,14 @@
 """Several lines in one row: full rows, and nothing of a line lost."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from keras_transformer.checks import require
+from keras_transformer.types import Ids
 
-def pack(lengths, row_length):
+
+def pack(lengths: Sequence[int], row_length: int) -> list[list[int]]:
     """Puts lines into as few rows as best-fit decreasing finds.
 
     The longest line first, each into the fullest row that still has room for it: at most 11/9 of
@@ -28,15 +33,12 @@ def pack(lengths, row_length):
     >>> pack([3, 5, 2, 4], row_length=7)
     [[1, 2], [3, 0]]
     """
-    lengths = np.asarray(lengths, int)
-    if len(lengths) and lengths.max() > row_length:
-        raise ValueError(
-            f"Expected lines of at most row_length={row_length} tokens. Received: {lengths.max()}"
-        )
-    rows = []
-    rows_of_room = [[] for _ in range(row_length + 1)]
+    longest = max(lengths, default=0)
+    require(longest <= row_length, f"lines of at most row_length={row_length} tokens", str(longest))
+    rows: list[list[int]] = []
+    rows_of_room: list[list[list[int]]] = [[] for _ in range(row_length + 1)]
     rooms = 0  # bit r says that a row has room for exactly r more: finds the fullest row at once
-    for line in np.argsort(-lengths, kind="stable").tolist():
+    for line in np.argsort(-np.asarray(lengths, int), kind="stable").tolist():
         length = int(lengths[line])
         large_enough = rooms >> length << length
         if large_enough:
@@ -53,7 +55,9 @@ def pack(lengths, row_length):
     return rows
 
 
-def pack_pieces(lines, row_length, num_special):
+def pack_pieces(
+    lines: Sequence[Ids], row_length: int, num_special: int
+) -> list[list[tuple[int, int]]]:
     """Cuts lines that are longer than a row, and packs the pieces.
 
     Args:

@@ -1,11 +1,10 @@
 """How fast batches can be made."""
 
 import time
+from typing import Any
 
-from keras_transformer.data.streams import StreamBatches  # noqa: F401  for the example
 
-
-def input_speed(batches, seconds=2.0):
+def input_speed(batches: Any, seconds: float = 2.0) -> float:
     """Real tokens a second that making batches alone can deliver.
 
     Args:
@@ -14,6 +13,7 @@ def input_speed(batches, seconds=2.0):
 
     Example:
 
+    >>> from keras_transformer.data import StreamBatches
     >>> batches = StreamBatches([5, 6, 7, 8] * 20, batch_size=2, row_length=8)
     >>> input_speed(batches, seconds=0.0) > 0
     True

@@ -1,8 +1,12 @@
 """Batches of one long text, for a causal language model."""
 
+from collections.abc import Iterator
+
 import numpy as np
 
-from keras_transformer.data.batching import EpochBatches, check_at_least
+from keras_transformer.checks import check_at_least, require
+from keras_transformer.data.epochs import EpochBatches
+from keras_transformer.types import Ids
 
 
 class StreamBatches(EpochBatches):
@@ -54,27 +58,26 @@ class StreamBatches(EpochBatches):
 
     def __init__(
         self,
-        ids,
+        ids: Ids,
         *,
-        batch_size,
-        row_length,
-        pad_id=0,
-        label_pad_id=None,
-        num_batches=None,
-        shuffle=True,
-        seed=0,
+        batch_size: int,
+        row_length: int,
+        pad_id: int = 0,
+        label_pad_id: int | None = None,
+        num_batches: int | None = None,
+        shuffle: bool = True,
+        seed: int = 0,
     ):
         check_at_least(1, batch_size=batch_size, row_length=row_length)
         least = row_length + 1 if shuffle else 2
-        if len(ids) < least:
-            raise ValueError(f"Expected a stream of at least {least} tokens. Received: {len(ids)}")
+        require(len(ids) >= least, f"a stream of at least {least} tokens", str(len(ids)))
         if num_batches is not None:
             check_at_least(1, num_batches=num_batches)
-            if not shuffle:
-                raise ValueError(
-                    "Expected no num_batches with shuffle=False, where the stream decides. "
-                    f"Received: num_batches={num_batches}"
-                )
+            require(
+                shuffle,
+                "no num_batches with shuffle=False, where the stream decides",
+                num_batches=num_batches,
+            )
         self.batch_size, self.row_length = batch_size, row_length
         self.shuffle, self.seed = shuffle, seed
         self._pads = pad_id, pad_id if label_pad_id is None else label_pad_id
@@ -88,7 +91,7 @@ class StreamBatches(EpochBatches):
             self.tokens = labels
         self.padding_fraction = 1 - self.tokens / (self.num_batches * size)
 
-    def describe(self):
+    def describe(self) -> str:
         """Returns one line of text: tokens, labels, batches and padding."""
         return (
             f"{len(self._ids):,} tokens in a row, {self.tokens:,} labels in "
@@ -96,7 +99,7 @@ class StreamBatches(EpochBatches):
             f"{100 * self.padding_fraction:.1f} % padding"
         )
 
-    def epoch(self, number):
+    def epoch(self, number: int) -> Iterator[tuple]:
         """Yields the batches of one epoch as NumPy arrays; see the class for their form.
 
         Args:

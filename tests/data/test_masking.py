@@ -53,7 +53,7 @@ def test_rates_are_those_of_the_paper(rate):
     before = rows.copy()
     ordinary = ~np.isin(rows, SPECIAL)
     assert ordinary.sum() > 100_000
-    masked, positions, labels = make_masker(rate=rate)(np.random.default_rng(0), rows)
+    masked, positions, labels = make_masker(mask_rate=rate)(np.random.default_rng(0), rows)
     assert masked.dtype == positions.dtype == labels.dtype == np.int32
     np.testing.assert_array_equal(rows, before)  # the caller's array stays as it was
 
@@ -87,10 +87,12 @@ def test_the_state_of_the_generator_decides():
 def test_extreme_rates():
     rows, rng = make_rows(50), np.random.default_rng(0)
     ordinary = ~np.isin(rows, SPECIAL)
-    masked, _, labels = make_masker(T, rate=1.0, mask_rate=1.0, random_rate=0.0)(rng, rows)
+    masked, _, labels = make_masker(T, mask_rate=1.0, mask_token_rate=1.0, random_rate=0.0)(
+        rng, rows
+    )
     np.testing.assert_array_equal(masked, np.where(ordinary, MASK, rows))
     assert ((labels != PAD).sum(axis=1) == ordinary.sum(axis=1)).all()
-    masked, *found = make_masker(T, rate=1.0, mask_rate=0.0, random_rate=0.0)(rng, rows)
+    masked, *found = make_masker(T, mask_rate=1.0, mask_token_rate=0.0, random_rate=0.0)(rng, rows)
     np.testing.assert_array_equal(masked, rows)
     np.testing.assert_array_equal(restore(masked, *found)[1], ordinary)
 
@@ -98,7 +100,7 @@ def test_extreme_rates():
 @pytest.mark.parametrize("num_predictions", [1, 7, 200])
 def test_there_are_always_as_many_places(num_predictions):
     rows = make_rows(50)
-    masker = make_masker(num_predictions, rate=0.15, pad_id=PAD)
+    masker = make_masker(num_predictions, mask_rate=0.15, pad_id=PAD)
     masked, positions, labels = masker(np.random.default_rng(0), rows)
     assert positions.shape == labels.shape == (50, num_predictions)
     restored, chosen = restore(masked, positions, labels)
@@ -146,17 +148,29 @@ def test_a_word_with_more_tokens_than_places_is_left_alone():
     rows = np.full((200, 12), 50, "int32")
     starts = np.tile(np.arange(12) % 6 == 0, (200, 1))
     starts[:, 1] = True  # words of 1, 5 and 6 tokens
-    _, positions, labels = make_masker(2, rate=0.5)(np.random.default_rng(0), rows, starts)
+    _, positions, labels = make_masker(2, mask_rate=0.5)(np.random.default_rng(0), rows, starts)
     assert {tuple(row[used]) for row, used in zip(positions, labels != PAD, strict=True)} == {
         (),
         (0,),
     }
 
 
-@pytest.mark.parametrize("settings", [{"rate": 1.1}, {"rate": 0.0}, {"mask_rate": 0.95}])
+@pytest.mark.parametrize(
+    "settings", [{"mask_rate": 1.1}, {"mask_rate": 0.0}, {"mask_token_rate": 0.95}]
+)
 def test_shares_that_are_none_are_refused(settings):
     with pytest.raises(ValueError, match=r"Expected .*rate.* Received: .*rate="):
         make_masker(**settings)
+
+
+def test_the_older_names_of_the_rates_mean_what_they_meant():
+    rows = make_rows(50)
+    old, new = (
+        make_masker(**rates)(np.random.default_rng(0), rows)
+        for rates in ({"rate": 0.4, "mask_rate": 0.7}, {"mask_rate": 0.4, "mask_token_rate": 0.7})
+    )
+    for before, now in zip(old, new, strict=True):
+        np.testing.assert_array_equal(before, now)
 
 
 # Batches. In the tokenizer that most of these tests use, word number i has id i + 5.
@@ -270,6 +284,11 @@ def test_epochs_depend_on_the_seed_and_their_number_alone(tokenizer, next_senten
     assert not same(first, make(lines, tokenizer, seed=6, **settings).epoch(1))
     validation = make(lines, tokenizer, seed=5, shuffle=False, **settings)
     assert same(validation.epoch(0), validation.epoch(7))
+
+
+def test_the_older_name_of_the_rate_still_says_it(tokenizer):
+    old, new = (make(make_lines(), tokenizer, **{name: 0.4}) for name in ("rate", "mask_rate"))
+    assert same(old.epoch(0), new.epoch(0)) and old.num_predictions == 13
 
 
 def test_a_row_has_other_masks_and_other_company_in_every_epoch(tokenizer):
@@ -427,5 +446,5 @@ def test_unusable_lines_are_refused(tokenizer):
     for lines in (make_lines(), [[5], [], [6], [], [7]]):  # one document; no two lines of one
         with pytest.raises(ValueError, match="at least two lines with an empty line between"):
             make(lines, tokenizer, next_sentence=True)
-    with pytest.raises(ValueError, match=r"Received: rate=1\.5"):
-        make(make_lines(), tokenizer, rate=1.5)
+    with pytest.raises(ValueError, match=r"Received: mask_rate=1\.5"):
+        make(make_lines(), tokenizer, mask_rate=1.5)
