@@ -13,6 +13,7 @@ from keras_transformer.data.epochs import EpochBatches
 from keras_transformer.data.masker import MASK_RATE, Masker
 from keras_transformer.data.packing import pack_pieces
 from keras_transformer.data.sentence_pairs import SentencePairs
+from keras_transformer.renamed import renamed
 from keras_transformer.types import Ids
 
 if TYPE_CHECKING:
@@ -46,7 +47,6 @@ class MaskedBatches(EpochBatches):
             is all 0.
         shuffle: Default `True`. `False`, for validation, keeps the order and the masks.
         seed: Non-negative int.
-        rate: An older name of `mask_rate`.
 
     Attributes:
         num_lines, num_rows, num_batches: Lines that are not empty, rows, batches of an epoch.
@@ -73,6 +73,7 @@ class MaskedBatches(EpochBatches):
     3 lines (0 longer than a row) packed into 2 rows of 9, 17 tokens in 1 batches, 5.6 % padding
     """
 
+    @renamed(rate="mask_rate")
     def __init__(
         self,
         lines: Sequence[Ids],
@@ -86,9 +87,7 @@ class MaskedBatches(EpochBatches):
         segments: bool = False,
         shuffle: bool = True,
         seed: int = 0,
-        rate: float | None = None,
     ):
-        mask_rate = mask_rate if rate is None else rate
         require(
             tokenizer.mask_id is not None,
             "a tokenizer with a mask token, as train_tokenizer(..., mask=True) makes",
