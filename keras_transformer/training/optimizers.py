@@ -3,6 +3,9 @@
 import keras
 from keras import ops
 
+from keras_transformer.backend import adam
+from keras_transformer.backend.gradients import dense, sum_of_squares
+from keras_transformer.backend.strategy import in_strategy
 from keras_transformer.training.accumulation import take_weight
 
 ACCUMULATED_WEIGHT = "accumulated_weight"
@@ -11,11 +14,10 @@ ACCUMULATED_WEIGHT = "accumulated_weight"
 class Step:
     """What our Adam does otherwise than Keras'.
 
-    The update is the one operation that TensorFlow has for it. Keras' own takes about twenty
-    passes over the weights and their moments: on CPUs that is 5 to 10 % of a training step. The
-    numbers are the same but for rounding. `gradient_norm` is the norm of all gradients of the last
-    update together, before they are clipped. And a schedule counts updates, where Keras' counts
-    batches, also if the gradients of several are accumulated.
+    The update is one operation where there is such a one; its numbers are the same but for
+    rounding. `gradient_norm` is the norm of all gradients of the last update together, before they
+    are clipped. And a schedule counts updates, where Keras' counts batches, also if the gradients
+    of several are accumulated.
 
     Gradients accumulate as `sum(w * g) / sum(w)`, where Keras takes the plain mean of the `g`: if
     `w` is what the loss of a batch is the mean of, that is the gradient of one large batch.
@@ -35,7 +37,7 @@ class Step:
     def _backend_apply_gradients(self, grads, trainable_variables):
         weight = take_weight()
         if self.gradient_accumulation_steps:
-            if weight is None or _in_strategy():
+            if weight is None or in_strategy():
                 weight = 1.0
             grads = [ops.multiply(grad, ops.cast(weight, grad.dtype)) for grad in grads]
             is_first = self._iterations % self.gradient_accumulation_steps == 0
@@ -53,15 +55,8 @@ class Step:
             total = self.accumulated_weight.value
             scale = ops.divide_no_nan(float(self.gradient_accumulation_steps), total)
             grads = [grad * ops.cast(scale, grad.dtype) for grad in grads]
-        if keras.config.backend() == "tensorflow":
-            import tensorflow as tf
-
-            # Sparse ones hold a token's gradients one by one; their sum is what the norm is of.
-            grads = [tf.convert_to_tensor(grad) for grad in grads]
-            squares = [2.0 * tf.nn.l2_loss(grad) for grad in grads]  # in one pass
-        else:
-            squares = [ops.sum(ops.square(grad)) for grad in grads]
-        norm = ops.sqrt(ops.sum(ops.stack(squares)))
+        grads = [dense(grad) for grad in grads]
+        norm = ops.sqrt(ops.sum(ops.stack([sum_of_squares(grad) for grad in grads])))
         self.gradient_norm.assign(norm)
         if not self.global_clipnorm:
             return super()._clip_gradients(grads)
@@ -71,32 +66,7 @@ class Step:
         return [grad * scale for grad in grads]
 
     def update_step(self, gradient, variable, learning_rate):
-        if not self._can_fuse(gradient, variable):
-            return super().update_step(gradient, variable, learning_rate)
-        import tensorflow as tf
-
-        update = tf.cast(self.iterations + 1, "float32")
-        index = self._get_variable_index(variable)
-        tf.raw_ops.ResourceApplyAdam(
-            var=variable.handle,
-            m=self._momentums[index].value.handle,
-            v=self._velocities[index].value.handle,
-            beta1_power=self.beta_1**update,
-            beta2_power=self.beta_2**update,
-            lr=tf.cast(learning_rate, "float32"),
-            beta1=self.beta_1,
-            beta2=self.beta_2,
-            epsilon=self.epsilon,
-            grad=gradient,
-        )
-
-    def _can_fuse(self, gradient, variable):
-        if keras.config.backend() != "tensorflow" or self.amsgrad:
-            return False
-        import tensorflow as tf
-
-        dense = isinstance(gradient, tf.Tensor) and gradient.dtype == "float32"
-        return dense and variable.dtype == tf.float32 and not _in_strategy()
+        adam.update(self, gradient, variable, learning_rate)
 
 
 @keras.saving.register_keras_serializable("keras_transformer")
@@ -170,14 +140,6 @@ def adamw(model, learning_rate, weight_decay=0.01, clip_norm=None, beta_2=0.999,
     if spared:
         optimizer.exclude_from_weight_decay(var_list=spared)
     return optimizer
-
-
-def _in_strategy():
-    if keras.config.backend() != "tensorflow":
-        return False
-    import tensorflow as tf
-
-    return tf.distribute.has_strategy()
 
 
 def batches_done(optimizer):
