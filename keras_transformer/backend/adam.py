@@ -1,34 +1,33 @@
-"""Adam's update of one variable, which TensorFlow has as one operation."""
+"""Adam's update of one variable, of Kingma and Ba 2015."""
 
 import keras
 
+from keras_transformer.backend.dispatch import Operation
 from keras_transformer.backend.strategy import in_strategy
+from keras_transformer.types import Tensor
 
 
-def update(optimizer, gradient, variable, learning_rate):
-    """Moves a variable, and its two moments, by a gradient.
-
-    The numbers of both forms are the same but for rounding. The plain one takes about twenty passes
-    over the weights and their moments: on CPUs that is 5 to 10 % of a training step.
-
-    Args:
-        optimizer: `keras.optimizers.Adam`, or a subclass, that is built.
-        gradient, variable: of one shape.
-        learning_rate: of this update.
-    """
-    form = fused if can_fuse(optimizer, gradient, variable) else plain
-    form(optimizer, gradient, variable, learning_rate)
-
-
-def plain(optimizer, gradient, variable, learning_rate):
-    """As Keras computes it."""
+@Operation
+def adam_update(
+    optimizer: keras.optimizers.Adam, gradient: Tensor, variable: Tensor, learning_rate: Tensor
+) -> None:
+    """Moves a variable, and its two moments in a built optimiser, by a gradient."""
     keras.optimizers.Adam.update_step(optimizer, gradient, variable, learning_rate)
 
 
-def fused(optimizer, gradient, variable, learning_rate):
-    """As the operation that TensorFlow has for it."""
+@adam_update.on("tensorflow")
+def adam_update_at_once(
+    optimizer: keras.optimizers.Adam, gradient: Tensor, variable: Tensor, learning_rate: Tensor
+) -> None:
+    """The one operation that TensorFlow has for it; the numbers are the same but for rounding.
+
+    Keras' own takes about twenty passes over the weights and their moments: on CPUs that is 5 to
+    10 % of a training step.
+    """
     import tensorflow as tf
 
+    if not is_one_operation(optimizer, gradient, variable):
+        return adam_update.plain(optimizer, gradient, variable, learning_rate)
     number = tf.cast(optimizer.iterations + 1, "float32")
     index = optimizer._get_variable_index(variable)
     tf.raw_ops.ResourceApplyAdam(
@@ -45,11 +44,9 @@ def fused(optimizer, gradient, variable, learning_rate):
     )
 
 
-def can_fuse(optimizer, gradient, variable):
-    """Whether TensorFlow's operation is for this update."""
-    if keras.config.backend() != "tensorflow" or optimizer.amsgrad or in_strategy():
-        return False
+def is_one_operation(optimizer: keras.optimizers.Adam, gradient: Tensor, variable: Tensor) -> bool:
+    """Whether TensorFlow's operation can do this update."""
     import tensorflow as tf
 
     dense = isinstance(gradient, tf.Tensor) and gradient.dtype == "float32"
-    return dense and variable.dtype == tf.float32
+    return dense and variable.dtype == tf.float32 and not (optimizer.amsgrad or in_strategy())

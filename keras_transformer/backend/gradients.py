@@ -1,29 +1,37 @@
 """Gradients as tensors, and how large they are."""
 
-import keras
 from keras import ops
 
+from keras_transformer.backend.dispatch import Operation
+from keras_transformer.types import Tensor
 
-def dense(gradient):
-    """A gradient as a tensor of its variable's shape.
 
-    TensorFlow holds those of a looked-up table token by token: their sum is the gradient.
-    """
-    if keras.config.backend() != "tensorflow":
-        return gradient
+@Operation
+def dense(gradient: Tensor) -> Tensor:
+    """A gradient as a tensor of its variable's shape."""
+    return gradient
+
+
+@dense.on("tensorflow")
+def dense_of_tokens(gradient: Tensor) -> Tensor:
+    """TensorFlow holds those of a looked-up table token by token: their sum is the gradient."""
     import tensorflow as tf
 
     return tf.convert_to_tensor(gradient)
 
 
-def sum_of_squares(x):
-    """The sum of the squares of all numbers in a tensor, which TensorFlow takes in one pass.
+@Operation
+def sum_of_squares(x: Tensor) -> Tensor:
+    """The sum of the squares of all numbers of a tensor.
 
-    >>> float(sum_of_squares(ops.convert_to_tensor([3.0, 4.0])))
+    >>> float(sum_of_squares(ops.array([3.0, 4.0])))
     25.0
     """
-    if keras.config.backend() != "tensorflow":
-        return ops.sum(ops.square(x))
+    return ops.sum(ops.square(x))
+
+
+@sum_of_squares.on("tensorflow")
+def sum_of_squares_in_one_pass(x: Tensor) -> Tensor:
     import tensorflow as tf
 
     return 2.0 * tf.nn.l2_loss(x)

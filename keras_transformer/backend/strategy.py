@@ -1,12 +1,16 @@
 """Several devices that train one model, each with a part of a batch."""
 
-import keras
+from keras_transformer.backend.dispatch import Operation
 
 
-def in_strategy():
+@Operation
+def in_strategy() -> bool:
     """Whether a `tf.distribute` strategy runs what is called now."""
-    if keras.config.backend() != "tensorflow":
-        return False
+    return False
+
+
+@in_strategy.on("tensorflow")
+def has_strategy() -> bool:
     import tensorflow as tf
 
     return tf.distribute.has_strategy()

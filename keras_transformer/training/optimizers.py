@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_transformer.backend import adam
+from keras_transformer.backend.adam import adam_update
 from keras_transformer.backend.gradients import dense, sum_of_squares
 from keras_transformer.backend.strategy import in_strategy
 from keras_transformer.training.accumulation import take_weight
@@ -66,7 +66,7 @@ class Step:
         return [grad * scale for grad in grads]
 
     def update_step(self, gradient, variable, learning_rate):
-        adam.update(self, gradient, variable, learning_rate)
+        adam_update(self, gradient, variable, learning_rate)
 
 
 @keras.saving.register_keras_serializable("keras_transformer")
