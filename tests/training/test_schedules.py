@@ -77,7 +77,7 @@ def test_is_serialisable_alone_and_in_an_optimiser(schedule):
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [((0, 10), "Received: peak=0"), ((0.1, 0), "Received: warmup_steps=0")],
+    [((0, 10), "Received: peak=0"), ((0.1, 0), "Received: warmup_updates=0")],
 )
 def test_bad_arguments_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
@@ -85,14 +85,32 @@ def test_bad_arguments_are_named(arguments, message):
 
 
 def test_noam_names_bad_arguments_too():
-    with pytest.raises(ValueError, match="Received: warmup_steps=0"):
+    with pytest.raises(ValueError, match="Received: warmup_updates=0"):
         Noam(512, 0)
     with pytest.raises(ValueError, match="Received: hidden_dim=0"):
         Noam(0, 10)
 
 
 @pytest.mark.parametrize("schedule", [LinearDecay, cosine_decay])
-@pytest.mark.parametrize("name", ["peak", "warmup_steps", "total_steps"])
+@pytest.mark.parametrize("name", ["peak", "warmup_updates", "total_updates"])
 def test_those_of_a_length_name_bad_arguments_too(schedule, name):
     with pytest.raises(ValueError, match=f"Received: {name}=0"):
-        schedule(**{"peak": 0.1, "warmup_steps": 3, "total_steps": 9, name: 0})
+        schedule(**{"peak": 0.1, "warmup_updates": 3, "total_updates": 9, name: 0})
+
+
+@pytest.mark.parametrize(
+    "schedule", [InverseSquareRoot(0.3, 7), Noam(64, 7, 2.0), LinearDecay(0.3, 7, 50)]
+)
+def test_files_with_the_names_of_before_are_read(schedule):
+    stored = keras.saving.serialize_keras_object(schedule)
+    stored["config"] = {
+        name.replace("_updates", "_steps"): value for name, value in stored["config"].items()
+    }
+    assert "warmup_steps" in stored["config"]
+    found = keras.saving.deserialize_keras_object(stored)
+    assert found.get_config() == schedule.get_config()
+
+
+def test_callers_with_the_names_of_before():
+    rate = cosine_decay(0.3, warmup_steps=10, total_steps=20)
+    assert float(rate(10)) == pytest.approx(0.3)
