@@ -15,7 +15,7 @@ import numpy as np
 
 import keras_transformer as kt
 from keras_transformer.recipes.command_line import check_bounds, flag_of, of_json, read_flags
-from keras_transformer.training.run import check_recipe, read_settings
+from keras_transformer.training.settings import check_recipe, read_settings
 
 # How far to go, and where from: what a resumed run may change.
 RUN_MODES = (

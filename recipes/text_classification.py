@@ -22,7 +22,7 @@ import keras
 
 import keras_transformer as kt
 from keras_transformer.recipes import built_in_corpus, command_line, common
-from keras_transformer.training.run import write_json
+from keras_transformer.training.json_files import write_json
 
 
 # The flags of training, beside those of common.Settings.

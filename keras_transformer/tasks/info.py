@@ -6,7 +6,8 @@ import keras
 
 from keras_transformer.tasks.loading import is_run, load_tokenizer
 from keras_transformer.training.checkpoints import read_position
-from keras_transformer.training.run import Run, read_json
+from keras_transformer.training.json_files import read_dictionary
+from keras_transformer.training.run import Run
 from keras_transformer.zoo.checkpoint import find
 from keras_transformer.zoo.inspection import count_parameters, kind_of, load_config
 from keras_transformer.zoo.tokenizers import load_tokenizer as load_published_tokenizer
@@ -60,7 +61,7 @@ def info_of_run(folder):
         "finished": finished,
         "parameters": parameters,
         "tokenizer": info_of_tokenizer(load_tokenizer(folder)),
-        "config": read_json(run.config_file),
+        "config": read_dictionary(run.config_file),
         "scores": scores,
         "progress": info_of_progress(run, settings),
     }

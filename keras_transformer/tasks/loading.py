@@ -3,7 +3,8 @@
 import keras
 
 from keras_transformer.text import load_tokenizer  # noqa: F401  of a run's folder
-from keras_transformer.training.run import Run, RunError
+from keras_transformer.training.json_files import RunError
+from keras_transformer.training.run import Run
 from keras_transformer.zoo.checkpoint import ZooError
 from keras_transformer.zoo.inspection import kind_of
 

@@ -6,6 +6,7 @@ from keras_transformer.training.checkpoints import Checkpoint, Position, average
 from keras_transformer.training.figures import LanguageModelFigures
 from keras_transformer.training.fit import fit
 from keras_transformer.training.flops import matmul_peak, train_flops_per_token
+from keras_transformer.training.json_files import RunError
 from keras_transformer.training.lora import enable_lora, freeze
 from keras_transformer.training.losses import MaskedCrossentropy
 from keras_transformer.training.metrics import (
@@ -15,7 +16,7 @@ from keras_transformer.training.metrics import (
     TargetTokens,
 )
 from keras_transformer.training.optimizers import Adam, AdamW, adamw
-from keras_transformer.training.run import Run, RunError
+from keras_transformer.training.run import Run
 from keras_transformer.training.schedules import InverseSquareRoot, LinearDecay, Noam, cosine_decay
 
 __all__ = [

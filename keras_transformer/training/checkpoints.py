@@ -8,12 +8,13 @@ import time
 import keras
 import numpy as np
 
+from keras_transformer.training.json_files import RunError
 from keras_transformer.training.optimizers import (
     ACCUMULATED_WEIGHT,
     batches_done,
     batches_per_update,
 )
-from keras_transformer.training.run import Run, RunError
+from keras_transformer.training.run import Run
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,102 +9,18 @@ runs/NAME/
                    batches had been accumulated towards the next update
 """
 
+from __future__ import annotations
+
 import json
-import os
 import shutil
+from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
+from keras_transformer.checks import refusal, require
 from keras_transformer.config import TransformerConfig
-
-
-class RunError(ValueError):
-    """A run folder that cannot be used as asked, said in one sentence.
-
-    Example:
-
-    >>> raise RunError("runs/demo exists.")
-    Traceback (most recent call last):
-    keras_transformer.training.run.RunError: runs/demo exists.
-    """
-
-
-# Settings that had another name in runs of before.
-RENAMED = {"beam": "beams"}
-
-
-def write_json(path, value):
-    """Writes `value` as indented JSON; a reader sees the old file or the new one, never half.
-
-    Raises:
-        TypeError: If JSON cannot hold `value`; nothing is written.
-
-    Example:
-
-    >>> import tempfile
-    >>> path = Path(tempfile.mkdtemp()) / "metrics.json"
-    >>> write_json(path, {"bleu": 41.0})
-    >>> read_json(path)
-    {'bleu': 41.0}
-    """
-    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
-    unfinished = path.with_name(path.name + ".unfinished")
-    unfinished.write_text(text, encoding="utf-8")
-    os.replace(unfinished, path)
-
-
-def read_json(path):
-    """Reads a JSON file that holds a dictionary. Raises `RunError` if it does not.
-
-    Example:
-
-    >>> import tempfile
-    >>> path = Path(tempfile.mkdtemp()) / "settings.json"
-    >>> _ = path.write_text("[1, 2]")
-    >>> read_json(path)  # doctest: +ELLIPSIS
-    Traceback (most recent call last):
-    keras_transformer.training.run.RunError: ...settings.json does not hold a JSON dictionary.
-    """
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:  # of which a decoding error is one
-        value = None
-    if not isinstance(value, dict):
-        raise RunError(f"{path} does not hold a JSON dictionary.")
-    return value
-
-
-def read_settings(path):
-    """Reads a settings.json, whose settings may have the names of before.
-
-    Example:
-
-    >>> import tempfile
-    >>> path = Path(tempfile.mkdtemp()) / "settings.json"
-    >>> write_json(path, {"beam": 4})
-    >>> read_settings(path)
-    {'beams': 4}
-    """
-    return {RENAMED.get(name, name): value for name, value in read_json(path).items()}
-
-
-def check_recipe(path, settings, *recipes):
-    """Refuses settings of another recipe's run; those from before they said so pass.
-
-    Example:
-
-    >>> check_recipe("runs/demo", {"recipe": "translation"}, "masked_lm")
-    Traceback (most recent call last):
-    keras_transformer.training.run.RunError: runs/demo is a run of translation.py, not masked_lm.py.
-    """
-    if settings.get("recipe", recipes[0]) not in recipes:
-        expected = " or ".join(f"{recipe}.py" for recipe in recipes)
-        raise RunError(f"{path} is a run of {settings['recipe']}.py, not {expected}.")
-
-
-def _shown(settings, key):
-    value = settings.get(key)
-    # What is off or not given is as in runs of before there was such a setting.
-    return "absent" if value in (None, [], ()) or value is False else repr(value)
+from keras_transformer.training.json_files import RunError, read_dictionary, write_json
+from keras_transformer.training.settings import check_recipe, check_same, read_settings
 
 
 class Run:
@@ -127,7 +43,7 @@ class Run:
     []
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         self.model_file = self.folder / "model.keras"
         self.checkpoints_folder = self.folder / "checkpoints"
@@ -136,7 +52,7 @@ class Run:
         self._metrics_file = self.folder / "metrics.json"
 
     @classmethod
-    def create(cls, folder, settings, overwrite=False):
+    def create(cls, folder: str | Path, settings: dict[str, Any], overwrite: bool = False) -> Run:
         """Makes a new run folder that holds `settings`.
 
         Args:
@@ -158,7 +74,9 @@ class Run:
         return run
 
     @classmethod
-    def resume(cls, folder, settings, may_differ=()):
+    def resume(
+        cls, folder: str | Path, settings: dict[str, Any], may_differ: Collection[str] = ()
+    ) -> Run:
         """Opens a run to train it further, and saves `settings` as its new ones.
 
         Args:
@@ -176,7 +94,7 @@ class Run:
         return run
 
     @classmethod
-    def open(cls, folder, *recipes):
+    def open(cls, folder: str | Path, *recipes: str) -> Run:
         """Opens an existing run to read it.
 
         Args:
@@ -187,20 +105,19 @@ class Run:
             RunError: If there is no `settings.json` in the folder, or it is of another recipe.
         """
         run = cls(folder)
-        if not run._settings_file.is_file():
-            raise RunError(
-                f"{folder} is not a run folder: expected a folder with settings.json, as "
-                "training writes it."
-            )
+        is_run = run._settings_file.is_file()
+        expected = "a run folder, with settings.json as training writes it"
+        require(is_run, expected, folder=str(folder), error=RunError)
         if recipes:
             check_recipe(folder, run.settings, *recipes)
         return run
 
-    def check_new(self, overwrite=False):
+    def check_new(self, overwrite: bool = False) -> None:
         """Raises the `RunError` of `create`."""
         for parent in self.folder.parents:
             if (parent / "settings.json").is_file() and (parent / "checkpoints").is_dir():
-                raise RunError(f"{parent} is a run: no other one can be inside it.")
+                received = f"{self.folder}, inside {parent}"
+                raise refusal("a folder that is in no other run", received, error=RunError)
         if self.folder.is_file() or (self.folder.is_dir() and any(self.folder.iterdir())):
             if not self._settings_file.is_file():
                 raise RunError(
@@ -212,39 +129,34 @@ class Run:
                     "it with --overwrite."
                 )
 
-    def check_same(self, settings, may_differ=()):
+    def check_same(self, settings: dict[str, Any], may_differ: Collection[str] = ()) -> None:
         """Raises the `RunError` of `resume` for other settings."""
-        stored, asked = self.settings, json.loads(json.dumps(settings))
-        different = [
-            f"{key} was {_shown(stored, key)} and is now {_shown(asked, key)}"
-            for key in sorted(stored.keys() | asked.keys())
-            if key not in may_differ and _shown(stored, key) != _shown(asked, key)
-        ]
-        if different:
-            raise RunError(
-                f"{self.folder} cannot be resumed with other settings: {'; '.join(different)}."
-            )
+        asked = json.loads(json.dumps(settings))
+        check_same(self.folder, self.settings, asked, may_differ)
 
     @property
-    def config(self):
+    def config(self) -> TransformerConfig:
         """The model's `TransformerConfig`."""
         return TransformerConfig.from_json(self.config_file.read_text(encoding="utf-8"))
 
     @property
-    def settings(self):
+    def settings(self) -> dict[str, Any]:
+        """What settings.json holds, by the names of today."""
         return read_settings(self._settings_file)
 
-    def save_settings(self, settings):
+    def save_settings(self, settings: dict[str, Any]) -> None:
+        """Writes settings.json."""
         write_json(self._settings_file, settings)
 
     @property
-    def metrics(self):
+    def metrics(self) -> dict[str, Any]:
         """What the run reached, or `{}` before the end of training."""
-        return read_json(self._metrics_file) if self._metrics_file.is_file() else {}
+        return read_dictionary(self._metrics_file) if self._metrics_file.is_file() else {}
 
-    def save_metrics(self, metrics):
+    def save_metrics(self, metrics: dict[str, Any]) -> None:
+        """Writes metrics.json."""
         write_json(self._metrics_file, metrics)
 
-    def checkpoints(self):
+    def checkpoints(self) -> list[Path]:
         """Paths of the checkpoints, oldest first."""
         return sorted(self.checkpoints_folder.glob("update-*.npz"))

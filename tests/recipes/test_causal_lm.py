@@ -495,7 +495,7 @@ def test_lines_with_unknown_characters_are_named(there, monkeypatch, capsys, nam
         ("--warmup-updates 0", "warmup"),
         ("--resume --name first --batch-size 4", "batch_size was 8 and is now 4"),
         ("generate --run no/such/folder --prompt a", "Expected a folder, "),
-        ("generate --run runs/other --prompt a", "is a run of masked_lm.py"),
+        ("generate --run runs/other --prompt a", "Received: one of masked_lm.py"),
         ("generate --run runs/unfinished --prompt a", "training is not over"),
         ("generate --run runs/first --prompt ''", "an empty prompt"),
         ("generate --run runs/letters --prompt 'x a, é'", "'x', ',', 'é' were never seen"),

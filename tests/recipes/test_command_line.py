@@ -204,7 +204,7 @@ def test_runs_of_another_recipe_are_refused():
         ["--resume", "--name", "other"],
         ["--settings", "runs/other/settings.json"],
     ):
-        with pytest.raises(RunError, match=r"is a run of translation\.py, not demo\.py"):
+        with pytest.raises(RunError, match=r"a run of demo\.py\. Received: one of translation\.py"):
             parse(*arguments)
 
 
@@ -237,7 +237,7 @@ def test_resume_and_settings_need_what_they_name(tmp_path):
     with pytest.raises(OSError, match=r"nowhere\.json"):
         parse("--settings", "nowhere.json")
     (tmp_path / "list.json").write_text("[1]")
-    with pytest.raises(RunError, match=r"list\.json does not hold a JSON dictionary"):
+    with pytest.raises(RunError, match=r"list\.json: expected a JSON dictionary"):
         parse("--settings", "list.json")
 
 

@@ -147,12 +147,12 @@ def test_interrupted_and_resumed_is_like_uninterrupted(there, monkeypatch, capsy
         ("--tokenizer sentencepeace", "sentencepiece"),
         ("--num-heads 3", "num_heads"),
         ("--name first", "--overwrite"),
-        ("--name first/inside", "runs/first is a run: no other one can be inside it"),
+        ("--name first/inside", "in no other run. Received: runs/first/inside, inside runs/first"),
         ("--name ../out", "Expected --name to be of a folder inside runs. Received: --name=../out"),
         ("--overwrite --name /tmp/out", "Expected --name to be of a folder inside runs"),
         ("--resume --name nowhere", "not a run folder"),
         ("--resume", "--resume needs the --name"),
-        ("--settings train.a", "does not hold a JSON dictionary"),
+        ("--settings train.a", "expected a JSON dictionary"),
         ("--epochs 0", "Expected --epochs to be at least 1"),
         ("--max-updates 0", "Expected --max-updates to be at least 1. Received: --max-updates=0"),
         ("--peak-learning-rate nan", "Expected --peak-learning-rate to be above 0"),
@@ -182,7 +182,7 @@ def test_commands_refuse_what_is_no_finished_run(there, tmp_path):
     word = page.COMMANDS[0].__name__
     for name, said in (
         ("unfinished", "has no model.keras: its training is not over"),
-        ("foreign", f"is a run of other.py, not {page.Settings.recipe}.py"),
+        ("foreign", f"a run of {page.Settings.recipe}.py. Received: one of other.py"),
     ):
         assert said in user.message(page, [word, "--run", f"runs/{name}"])
 

@@ -220,7 +220,7 @@ def test_next_sentence(there, monkeypatch, capsys):
         ("--next-sentence", "--valid-text with --next-sentence"),
         ("--next-sentence --valid-text train.txt", "at least two lines with an empty line"),
         ("fill --run no/such/folder", "Expected a folder, "),
-        ("fill --run runs/other", "is a run of translation.py"),
+        ("fill --run runs/other", "Received: one of translation.py"),
     ],
 )
 def test_bad_input_is_one_sentence_and_writes_nothing(there, arguments, said):

@@ -335,10 +335,10 @@ def write_bad_files():
         ("valid --valid valid", "--valid goes together with --train"),
         ("lm --from-run runs/lm --num-layers 2", "not --num-layers"),
         ("lm --from-run runs/lm --lowercase --preset bert_tiny", "not --lowercase, --preset"),
-        ("lm --from-run runs/first", "runs/first is a run of text_classification.py"),
-        ("lm --from-run nowhere", "not a run folder"),
+        ("lm --from-run runs/first", "runs/first: expected a run of masked_lm.py."),
+        ("lm --from-run nowhere", "Expected a run folder"),
         ("classify --run no/such/folder", "Expected a folder, "),
-        ("classify --run runs/lm", "runs/lm is a run of masked_lm.py"),
+        ("classify --run runs/lm", "runs/lm: expected a run of text_classification.py."),
     ],
 )  # fmt: skip
 def test_bad_input_is_one_sentence_and_writes_nothing(there, pretrained, arguments, said):

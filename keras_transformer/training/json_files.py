@@ -1,0 +1,60 @@
+"""The JSON files of a run, written whole or not at all."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from keras_transformer.checks import require
+
+
+class RunError(ValueError):
+    """A run folder that cannot be used as asked, said in one sentence.
+
+    Example:
+
+    >>> raise RunError("runs/demo exists.")
+    Traceback (most recent call last):
+    keras_transformer.training.json_files.RunError: runs/demo exists.
+    """
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes `value` as indented JSON; a reader sees the old file or the new one, never half.
+
+    Raises:
+        TypeError: If JSON cannot hold `value`; nothing is written.
+
+    Example:
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "metrics.json"
+    >>> write_json(path, {"bleu": 41.0})
+    >>> read_dictionary(path)
+    {'bleu': 41.0}
+    """
+    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    unfinished = path.with_name(path.name + ".unfinished")
+    unfinished.write_text(text, encoding="utf-8")
+    os.replace(unfinished, path)
+
+
+def read_dictionary(path: Path) -> dict[str, Any]:
+    """Reads a JSON file that holds a dictionary. Raises `RunError` if it does not.
+
+    Example:
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "settings.json"
+    >>> _ = path.write_text("[1, 2]")
+    >>> read_dictionary(path)
+    Traceback (most recent call last):
+    keras_transformer.training.json_files.RunError: ...: expected a JSON dictionary. Received: list
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+        found = type(value).__name__
+    except ValueError:  # of which a decoding error is one
+        value, found = None, "other text"
+    require(isinstance(value, dict), "a JSON dictionary", found, where=str(path), error=RunError)
+    return value
