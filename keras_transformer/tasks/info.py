@@ -5,7 +5,7 @@ import dataclasses
 import keras
 
 from keras_transformer.tasks.loading import is_run, load_tokenizer
-from keras_transformer.training.checkpoints import read_position
+from keras_transformer.training.checkpoint_files import read_position
 from keras_transformer.training.json_files import read_dictionary
 from keras_transformer.training.run import Run
 from keras_transformer.zoo.checkpoint import find

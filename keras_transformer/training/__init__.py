@@ -2,7 +2,8 @@
 
 from keras_transformer.training.best import keep_best
 from keras_transformer.training.callbacks import LogConstants, StopAfter, Throughput
-from keras_transformer.training.checkpoints import Checkpoint, Position, average_checkpoints
+from keras_transformer.training.checkpoint_files import Position, average_checkpoints
+from keras_transformer.training.checkpoints import Checkpoint
 from keras_transformer.training.figures import LanguageModelFigures
 from keras_transformer.training.fit import fit
 from keras_transformer.training.flops import matmul_peak, train_flops_per_token

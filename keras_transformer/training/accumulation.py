@@ -2,10 +2,12 @@
 
 from keras import ops
 
-_latest = {"weight": None}  # of the gradients computed last
+from keras_transformer.types import Tensor
+
+_latest: dict[str, Tensor | None] = {"weight": None}  # of the gradients computed last
 
 
-def with_weight(loss, weight):
+def with_weight(loss: Tensor, weight: Tensor) -> Tensor:
     """The scalar `loss`, the mean of what weighs `weight`; whoever derives it, tells of that.
 
     No argument leads from a loss to the optimiser, in Keras: `take_weight` asks there, after the
@@ -29,7 +31,7 @@ def with_weight(loss, weight):
     return identity(loss)
 
 
-def take_weight():
+def take_weight() -> Tensor | None:
     """The weight of the loss derived last, once; None if it told of none."""
     weight, _latest["weight"] = _latest["weight"], None
     return weight

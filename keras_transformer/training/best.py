@@ -1,10 +1,21 @@
 """The best epoch's model, kept, and an end when no better one comes."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 import keras
 import numpy as np
 
+from keras_transformer.checks import refusal
 
-def keep_best(path, quantity, mode, patience, measure):
+
+def keep_best(
+    path: Path,
+    quantity: str,
+    mode: str,
+    patience: int,
+    measure: Callable[[keras.Model], dict[str, float]],
+) -> list[keras.callbacks.Callback]:
     """Callbacks that save the model of the best epoch, and end `fit` when others are no better.
 
     They go on after a resume: the model that is there is measured, and has to be beaten.
@@ -27,7 +38,8 @@ def keep_best(path, quantity, mode, patience, measure):
     >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     >>> model.compile("sgd", "mse")
     >>> x, y = np.ones((8, 2)), np.ones((8, 1))
-    >>> callbacks = keep_best(path, "loss", "min", patience=1, measure=None)
+    >>> measure = lambda model: model.evaluate(x, y, return_dict=True)
+    >>> callbacks = keep_best(path, "loss", "min", patience=1, measure=measure)
     >>> _ = model.fit(x, y, validation_data=(x, y), verbose=0, callbacks=callbacks)
     >>> path.is_file()
     True
@@ -54,7 +66,7 @@ class _Finite(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         if not np.isfinite(logs[self.monitor]):
-            raise ValueError(
-                f"Expected a finite {self.monitor}. Received: {logs[self.monitor]}, for training "
-                "diverged; a lower peak learning rate may help"
+            received = (
+                f"{logs[self.monitor]}, for training diverged; a lower peak learning rate may help"
             )
+            raise refusal(f"a finite {self.monitor}", received)

@@ -4,6 +4,7 @@ import time
 
 import keras
 
+from keras_transformer.checks import refusal, require
 from keras_transformer.training.optimizers import batches_done, batches_per_update
 
 
@@ -30,18 +31,15 @@ class StopAfter(keras.callbacks.Callback):
     6
     """
 
-    def __init__(self, max_updates):
+    def __init__(self, max_updates: int) -> None:
         super().__init__()
         self.max_updates = max_updates
 
     def on_train_begin(self, logs=None):
         optimizer = self.model.optimizer
         updates = int(optimizer.iterations)
-        if updates >= self.max_updates:
-            raise ValueError(
-                f"Expected `max_updates` to exceed the {updates} updates already done. "
-                f"Received: max_updates={self.max_updates}"
-            )
+        expected = f"max_updates to exceed the {updates} updates already done"
+        require(updates < self.max_updates, expected, max_updates=self.max_updates)
         batches = self.max_updates * batches_per_update(optimizer)
         self._batches_left = batches - batches_done(optimizer)
 
@@ -81,7 +79,7 @@ class Throughput(keras.callbacks.Callback):
     ([3.0], True)
     """
 
-    def __init__(self, tokens_per_batch=None):
+    def __init__(self, tokens_per_batch: float | None = None) -> None:
         super().__init__()
         self.tokens_per_batch = tokens_per_batch
 
@@ -100,10 +98,8 @@ class Throughput(keras.callbacks.Callback):
         elif "target_tokens" in logs:
             logs["target_tokens_per_second"] = logs["target_tokens"] / seconds
         else:
-            raise ValueError(
-                "Expected tokens_per_batch, or the metric `TargetTokens` in "
-                f"`compile(metrics=...)`. Received: logs with {sorted(logs)}"
-            )
+            expected = "tokens_per_batch, or the metric `TargetTokens` in `compile(metrics=...)`"
+            raise refusal(expected, f"logs with {sorted(logs)}")
         logs["learning_rate"] = float(self.model.optimizer.learning_rate)
 
 
@@ -118,7 +114,7 @@ class LogConstants(keras.callbacks.Callback):
     {'padding_fraction': 0.25}
     """
 
-    def __init__(self, **constants):
+    def __init__(self, **constants: float) -> None:
         super().__init__()
         self.constants = constants
 

@@ -4,6 +4,7 @@ import math
 
 import keras
 
+from keras_transformer.config import TransformerConfig
 from keras_transformer.training.flops import matmul_peak, train_flops_per_token
 
 
@@ -33,17 +34,23 @@ class LanguageModelFigures(keras.callbacks.Callback):
     1.0
     """
 
-    def __init__(self, config, row_length, tokens_per_character, dtype):
+    def __init__(
+        self,
+        config: TransformerConfig,
+        row_length: int,
+        tokens_per_character: float,
+        dtype: str,
+    ) -> None:
         super().__init__()
         self.bits_per_nat = tokens_per_character / math.log(2)
         self.dtype, self.peak = dtype, matmul_peak(dtype)
         self.utilization_per_token = train_flops_per_token(config, row_length) / self.peak
 
-    def describe(self):
+    def describe(self) -> str:
         """Returns one line of text: what utilisation is relative to."""
         return f"matmul peak: {self.peak / 1e9:,.0f} GFLOP/s in {self.dtype}"
 
-    def of_perplexity(self, perplexity):
+    def of_perplexity(self, perplexity: float) -> dict[str, float]:
         """The loss in nats a token, and the bits a character."""
         loss = math.log(perplexity)
         return {"loss": loss, "bits_per_character": loss * self.bits_per_nat}

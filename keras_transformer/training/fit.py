@@ -2,11 +2,24 @@
 
 import contextlib
 import sys
+from collections.abc import Sequence
+from typing import Any
+
+import keras
 
 from keras_transformer.training.callbacks import StopAfter
+from keras_transformer.training.checkpoints import Checkpoint
 
 
-def fit(model, batches, valid_batches, checkpoint, epochs, max_updates=None, callbacks=()):
+def fit(
+    model: keras.Model,
+    batches: Any,
+    valid_batches: Any,
+    checkpoint: Checkpoint,
+    epochs: int,
+    max_updates: int | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> dict[str, list[float]]:
     """Trains to the end, from the newest checkpoint if there is one.
 
     An epoch's progress is shown on standard error if that is a terminal; else a line an epoch is
@@ -55,7 +68,7 @@ def fit(model, batches, valid_batches, checkpoint, epochs, max_updates=None, cal
     legs = [(start.epoch + bool(start.batches), epochs, 0)]
     if start.batches:
         legs.insert(0, (start.epoch, start.epoch + 1, start.batches))
-    history = {}
+    history: dict[str, list[float]] = {}
     try:
         for first, last, skip in legs:
             with _bar_on_standard_error() as verbose:

@@ -2,10 +2,12 @@
 
 import time
 
+from keras_transformer.config import TransformerConfig
+
 SIZE = 2048  # of the matrices that are multiplied
 
 
-def train_flops_per_token(config, length):
+def train_flops_per_token(config: TransformerConfig, length: int) -> int:
     """Floating-point operations that training needs for one token, forward and backward.
 
     6 for each weight of a matrix that multiplies the token, and attention's `12 L N H T`, which
@@ -38,7 +40,7 @@ def train_flops_per_token(config, length):
     return 6 * matrices + 12 * attention
 
 
-def matmul_peak(dtype, seconds=0.5):
+def matmul_peak(dtype: str, seconds: float = 0.5) -> float:
     """Floating-point operations a second of TensorFlow's matrix product: the best of several tries.
 
     Args:

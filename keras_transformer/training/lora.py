@@ -1,11 +1,15 @@
 """Fine-tuning with fewer trainable weights."""
 
 import math
+from collections.abc import Collection
 
+import keras
+
+from keras_transformer.checks import require
 from keras_transformer.layers.projection import Projection
 
 
-def enable_lora(model, rank, new=()):
+def enable_lora(model: keras.Model, rank: int, new: Collection[str] = ()) -> tuple[int, int]:
     """Freezes a model, but for a low-rank change to every linear map inside its blocks.
 
     Every such kernel `W (inputs, outputs)` becomes `W + A B` by Keras' own `Dense.enable_lora`: W
@@ -38,23 +42,21 @@ def enable_lora(model, rank, new=()):
     (96, 768)
     """
     maps = [layer for layer in model._flatten_layers() if isinstance(layer, Projection)]
-    if rank < 1 or not maps:
-        raise ValueError(
-            "Expected a rank of at least 1 and a model with blocks of this package. "
-            f"Received: {rank=}, {len(maps)} linear maps"
-        )
+    expected = "a rank of at least 1 and a model with blocks of this package"
+    require(rank >= 1 and maps, expected, rank=rank, linear_maps=len(maps))
     whole = {id(weight) for name in new for weight in model.get_layer(name).weights}
     for weight in model.weights:
         weight.trainable = id(weight) in whole
     for layer in maps:
         layer.enable_lora(rank)
-    return tuple(
-        sum(math.prod(weight.shape) for weight in weights)
-        for weights in (model.trainable_weights, model.weights)
-    )
+    return _count(model.trainable_weights), _count(model.weights)
 
 
-def freeze(model, num_blocks):
+def _count(weights):
+    return sum(math.prod(weight.shape) for weight in weights)
+
+
+def freeze(model: keras.Model, num_blocks: int) -> None:
     """Freezes the embeddings and the first blocks of an encoder. Compile the model afterwards.
 
     Args:
@@ -76,10 +78,8 @@ def freeze(model, num_blocks):
     """
     layers = {layer.name: layer for layer in model.layers}
     most = sum(name.startswith("encoder_block_") for name in layers)
-    if not 0 <= num_blocks <= most:
-        raise ValueError(
-            f"Expected to freeze from 0 to the {most} blocks of the model. Received: {num_blocks}"
-        )
+    expected = f"to freeze from 0 to the {most} blocks of the model"
+    require(0 <= num_blocks <= most, expected, num_blocks=num_blocks)
     blocks = [f"encoder_block_{i}" for i in range(num_blocks)]
     for name in ("embedding", "segment_embedding", "embedding_norm", *blocks):
         if name in layers:

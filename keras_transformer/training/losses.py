@@ -3,14 +3,20 @@
 Shape letters as in `keras_transformer.layers`; N = B * T, the tokens of a batch in one row.
 """
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_transformer.backend.softmax import softmax_and_log_total
+from keras_transformer.checks import require
 from keras_transformer.training.accumulation import with_weight
+from keras_transformer.types import Tensor
 
 
-def flat_tokens(labels, logits, pad_id, sample_weight=None):
+def flat_tokens(
+    labels: Tensor, logits: Tensor, pad_id: int, sample_weight: Tensor | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
     """Lines the tokens of a batch up in one row and says which of them count.
 
     The loss and the metrics all start here, so that inside one compiled step they ask for the
@@ -47,7 +53,7 @@ def flat_tokens(labels, logits, pad_id, sample_weight=None):
     return ops.reshape(labels, (-1,)), flat_logits, ops.reshape(weights, (-1,))
 
 
-def label_logits(labels, logits):
+def label_logits(labels: Tensor, logits: Tensor) -> Tensor:
     """Picks every label's own logit: `(N,), (N, V) -> (N,)`.
 
     Example:
@@ -60,7 +66,7 @@ def label_logits(labels, logits):
     return ops.squeeze(ops.take_along_axis(logits, labels, axis=-1), -1)  # (N,)
 
 
-def token_crossentropy(labels, logits, label_smoothing=0.0):
+def token_crossentropy(labels: Tensor, logits: Tensor, label_smoothing: float = 0.0) -> Tensor:
     """Cross-entropy in nats of every token, `(N,), (N, V) -> (N,)`, without a one-hot tensor.
 
     With smoothing `e` the target is `(1 - e) * one_hot(label) + e / V`. The gradient,
@@ -142,26 +148,27 @@ class MaskedCrossentropy(keras.losses.Loss):
     1.3863
     """
 
-    def __init__(self, label_smoothing=0.0, pad_id=0, name="masked_crossentropy"):
+    def __init__(
+        self, label_smoothing: float = 0.0, pad_id: int = 0, name: str = "masked_crossentropy"
+    ) -> None:
         # This reduction divides by the sum of the weights, and gives 0 where that is 0.
         super().__init__(name=name, reduction="mean_with_sample_weight", dtype="float32")
-        if not 0.0 <= label_smoothing < 1.0:
-            raise ValueError(
-                "Expected `label_smoothing` to be at least 0 and less than 1. "
-                f"Received: label_smoothing={label_smoothing}"
-            )
+        expected = "label_smoothing to be at least 0 and less than 1"
+        require(0.0 <= label_smoothing < 1.0, expected, label_smoothing=label_smoothing)
         self.label_smoothing = label_smoothing
         self.pad_id = pad_id
 
-    def __call__(self, y_true, y_pred, sample_weight=None):
+    def __call__(
+        self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
+    ) -> Tensor:
         # Flattened logits are a new tensor, which leaves the implicit mask behind.
         labels, logits, weights = flat_tokens(y_true, y_pred, self.pad_id, sample_weight)
         loss = super().__call__(labels, logits, weights)
         loss = ops.sum(loss)  # of a batch without rows Keras gives one loss a token, none
         return with_weight(loss, ops.sum(weights))
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         return token_crossentropy(y_true, y_pred, self.label_smoothing)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"label_smoothing": self.label_smoothing, "pad_id": self.pad_id, "name": self.name}

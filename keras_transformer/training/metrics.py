@@ -1,10 +1,13 @@
 """Metrics of a token model that leave padding out. Shape letters as in `layers`."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_transformer.backend.softmax import largest
 from keras_transformer.training.losses import flat_tokens, label_logits, token_crossentropy
+from keras_transformer.types import Tensor
 
 
 class TokenMean(keras.metrics.Mean):
@@ -23,15 +26,17 @@ class TokenMean(keras.metrics.Mean):
     True
     """
 
-    def __init__(self, pad_id=0, name=None, dtype=None):
+    def __init__(self, pad_id: int = 0, name: str | None = None, dtype: str | None = None) -> None:
         super().__init__(name=name, dtype=dtype or "float32")
         self.pad_id = pad_id
 
-    def update_state(self, y_true, y_pred, sample_weight=None):
+    def update_state(
+        self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
+    ) -> None:
         labels, logits, weights = flat_tokens(y_true, y_pred, self.pad_id, sample_weight)
         super().update_state(self.values(labels, logits), sample_weight=weights)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "pad_id": self.pad_id}
 
 
@@ -59,10 +64,12 @@ class MaskedAccuracy(TokenMean):
     0.5
     """
 
-    def __init__(self, pad_id=0, name="masked_accuracy", dtype=None):
+    def __init__(
+        self, pad_id: int = 0, name: str = "masked_accuracy", dtype: str | None = None
+    ) -> None:
         super().__init__(pad_id, name, dtype)
 
-    def values(self, labels, logits):
+    def values(self, labels: Tensor, logits: Tensor) -> Tensor:
         return ops.cast(label_logits(labels, logits) >= largest(logits), "float32")
 
 
@@ -88,13 +95,13 @@ class Perplexity(TokenMean):
     8.0
     """
 
-    def __init__(self, pad_id=0, name="perplexity", dtype=None):
+    def __init__(self, pad_id: int = 0, name: str = "perplexity", dtype: str | None = None) -> None:
         super().__init__(pad_id, name, dtype)
 
-    def values(self, labels, logits):
+    def values(self, labels: Tensor, logits: Tensor) -> Tensor:
         return token_crossentropy(labels, logits)
 
-    def result(self):
+    def result(self) -> Tensor:
         return ops.exp(super().result())
 
 
@@ -118,14 +125,18 @@ class TargetTokens(keras.metrics.Sum):
     2.0
     """
 
-    def __init__(self, pad_id=0, name="target_tokens", dtype=None):
+    def __init__(
+        self, pad_id: int = 0, name: str = "target_tokens", dtype: str | None = None
+    ) -> None:
         super().__init__(name=name, dtype=dtype or "float32")
         self.pad_id = pad_id
 
-    def update_state(self, y_true, y_pred, sample_weight=None):
+    def update_state(
+        self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
+    ) -> None:
         super().update_state(ops.not_equal(y_true, self.pad_id))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "pad_id": self.pad_id}
 
 
@@ -147,13 +158,17 @@ class PaddingFraction(keras.metrics.Mean):
     0.25
     """
 
-    def __init__(self, pad_id=0, name="padding_fraction", dtype=None):
+    def __init__(
+        self, pad_id: int = 0, name: str = "padding_fraction", dtype: str | None = None
+    ) -> None:
         super().__init__(name=name, dtype=dtype or "float32")
         self.pad_id = pad_id
 
-    def update_state(self, y_true, y_pred, sample_weight=None):
+    def update_state(
+        self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
+    ) -> None:
         # A vector: Keras would first average each row, and rows of two batches differ in length.
         super().update_state(ops.reshape(ops.equal(y_true, self.pad_id), (-1,)))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "pad_id": self.pad_id}

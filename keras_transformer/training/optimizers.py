@@ -1,5 +1,7 @@
 """Adam, faster: the optimiser of all recipes."""
 
+from collections.abc import Sequence
+
 import keras
 from keras import ops
 
@@ -7,11 +9,12 @@ from keras_transformer.backend.adam import adam_update
 from keras_transformer.backend.gradients import dense, sum_of_squares
 from keras_transformer.backend.strategy import in_strategy
 from keras_transformer.training.accumulation import take_weight
+from keras_transformer.types import Tensor
 
 ACCUMULATED_WEIGHT = "accumulated_weight"
 
 
-class Step:
+class Step(keras.optimizers.Adam):
     """What our Adam does otherwise than Keras'.
 
     The update is one operation where there is such a one; its numbers are the same but for
@@ -23,7 +26,7 @@ class Step:
     `w` is what the loss of a batch is the mean of, that is the gradient of one large batch.
     """
 
-    def build(self, variables):
+    def build(self, variables: Sequence[keras.Variable]) -> None:
         if self.built:
             return
         super().build(variables)
@@ -65,12 +68,14 @@ class Step:
         scale = clip_norm * ops.minimum(1.0 / norm, 1.0 / clip_norm) + (norm - norm)
         return [grad * scale for grad in grads]
 
-    def update_step(self, gradient, variable, learning_rate):
+    def update_step(
+        self, gradient: Tensor, variable: keras.Variable, learning_rate: Tensor
+    ) -> None:
         adam_update(self, gradient, variable, learning_rate)
 
 
 @keras.saving.register_keras_serializable("keras_transformer")
-class Adam(Step, keras.optimizers.Adam):
+class Adam(Step):
     """`keras.optimizers.Adam`, faster in TensorFlow.
 
     Attributes:
@@ -104,7 +109,14 @@ class AdamW(Step, keras.optimizers.AdamW):
     """
 
 
-def adamw(model, learning_rate, weight_decay=0.01, clip_norm=None, beta_2=0.999, accumulate=1):
+def adamw(
+    model: keras.Model,
+    learning_rate: float | keras.optimizers.schedules.LearningRateSchedule,
+    weight_decay: float = 0.01,
+    clip_norm: float | None = None,
+    beta_2: float = 0.999,
+    accumulate: int = 1,
+) -> AdamW:
     """`AdamW` that decays matrices only: not biases, not the scales of norms.
 
     Args:
@@ -142,7 +154,7 @@ def adamw(model, learning_rate, weight_decay=0.01, clip_norm=None, beta_2=0.999,
     return optimizer
 
 
-def batches_done(optimizer):
+def batches_done(optimizer: keras.optimizers.Optimizer) -> int:
     """The number of batches that an optimiser has had gradients of.
 
     Keras' `iterations` are updates: less, if several batches make one.
@@ -159,7 +171,7 @@ def batches_done(optimizer):
     return int(_inner(optimizer)._iterations)
 
 
-def batches_per_update(optimizer):
+def batches_per_update(optimizer: keras.optimizers.Optimizer) -> int:
     """The number of batches whose gradients make one update.
 
     Example:

@@ -232,7 +232,7 @@ def test_what_no_run_can_be_is_refused_before_any_work(tmp_path, arguments, said
 def test_resume_and_settings_need_what_they_name(tmp_path):
     with pytest.raises(ValueError, match="--resume needs the --name"):
         parse("--resume")
-    with pytest.raises(RunError, match="not a run folder"):
+    with pytest.raises(RunError, match="Expected a run folder"):
         parse("--resume", "--name", "nowhere")
     with pytest.raises(OSError, match=r"nowhere\.json"):
         parse("--settings", "nowhere.json")

@@ -150,7 +150,7 @@ def test_interrupted_and_resumed_is_like_uninterrupted(there, monkeypatch, capsy
         ("--name first/inside", "in no other run. Received: runs/first/inside, inside runs/first"),
         ("--name ../out", "Expected --name to be of a folder inside runs. Received: --name=../out"),
         ("--overwrite --name /tmp/out", "Expected --name to be of a folder inside runs"),
-        ("--resume --name nowhere", "not a run folder"),
+        ("--resume --name nowhere", "Expected a run folder"),
         ("--resume", "--resume needs the --name"),
         ("--settings train.a", "expected a JSON dictionary"),
         ("--epochs 0", "Expected --epochs to be at least 1"),

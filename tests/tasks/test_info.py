@@ -6,7 +6,7 @@ import pytest
 import tiny
 
 import keras_transformer as kt
-from keras_transformer.training.checkpoints import Position, save_checkpoint
+from keras_transformer.training.checkpoint_files import Position, save_checkpoint
 from keras_transformer.training.run import Run
 
 

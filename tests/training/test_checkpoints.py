@@ -16,7 +16,7 @@ from keras_transformer.training import (
     StopAfter,
     average_checkpoints,
 )
-from keras_transformer.training.checkpoints import load_checkpoint, save_checkpoint
+from keras_transformer.training.checkpoint_files import load_checkpoint, save_checkpoint
 from keras_transformer.training.optimizers import batches_done
 
 BATCHES = 5  # an epoch
@@ -258,7 +258,9 @@ def test_a_checkpoint_of_another_model_is_refused(run):
         lambda: Checkpoint(run).restore(other),
         lambda: average_checkpoints(run, other),
     ]:
-        with pytest.raises(RunError, match=r"does not fit this model: expected shape \(4, 3\)"):
+        with pytest.raises(
+            RunError, match=r"a checkpoint of this model, with .* of shape \(4, 3\)"
+        ):
             attempt()
     np.testing.assert_array_equal(other.get_weights()[0], before[0])
 
@@ -293,7 +295,7 @@ def test_average_is_the_mean_of_the_last_checkpoints(run):
 
 
 def test_average_of_nothing_says_so(run):
-    with pytest.raises(RunError, match="no checkpoint to average"):
+    with pytest.raises(RunError, match="Expected a checkpoint to average"):
         average_checkpoints(run, make_model())
 
 

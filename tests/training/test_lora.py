@@ -209,7 +209,7 @@ def test_frozen_blocks_and_embeddings_keep_their_weights(num_blocks):
 @pytest.mark.parametrize("num_blocks", [-1, 3])
 def test_more_blocks_than_there_are_cannot_be_frozen(num_blocks):
     model = kt.models.sequence_classifier(kt.TransformerConfig(**CONFIG), 3)
-    said = f"Expected to freeze from 0 to the 2 blocks of the model. Received: {num_blocks}"
+    said = f"from 0 to the 2 blocks of the model. Received: num_blocks={num_blocks}"
     with pytest.raises(ValueError, match=said):
         kt.training.freeze(model, num_blocks)
     assert len(model.trainable_weights) == len(model.weights)
