@@ -1,10 +1,13 @@
 """What a folder holds, without loading its model."""
 
 import dataclasses
+from pathlib import Path
+from typing import Any
 
 import keras
 
 from keras_transformer.tasks.loading import is_run, load_tokenizer
+from keras_transformer.text import Tokenizer
 from keras_transformer.training.checkpoint_files import read_position
 from keras_transformer.training.json_files import read_dictionary
 from keras_transformer.training.run import Run
@@ -13,7 +16,7 @@ from keras_transformer.zoo.inspection import count_parameters, kind_of, load_con
 from keras_transformer.zoo.tokenizers import load_tokenizer as load_published_tokenizer
 
 
-def info(path, revision=None):
+def info(path: str | Path, revision: str | None = None) -> dict[str, Any]:
     """Says what a run folder or a published folder holds.
 
     Args:
@@ -48,7 +51,8 @@ def info(path, revision=None):
     return info_of_run(folder) if is_run(folder) else info_of_published(folder)
 
 
-def info_of_run(folder):
+def info_of_run(folder: Path) -> dict[str, Any]:
+    """As `info`, of a run's folder."""
     run = Run.open(folder)
     settings, scores = run.settings, run.metrics
     finished = run.model_file.is_file()
@@ -67,7 +71,7 @@ def info_of_run(folder):
     }
 
 
-def info_of_progress(run, settings):
+def info_of_progress(run: Run, settings: dict[str, Any]) -> dict[str, Any]:
     """How far training has come, as its last checkpoint says."""
     checkpoints = run.checkpoints()
     position = dataclasses.asdict(read_position(checkpoints[-1])) if checkpoints else {"epoch": 0}
@@ -78,7 +82,8 @@ def info_of_progress(run, settings):
     }
 
 
-def info_of_published(folder):
+def info_of_published(folder: Path) -> dict[str, Any]:
+    """As `info`, of a published folder."""
     head, architecture = kind_of(folder)
     try:
         tokenizer = info_of_tokenizer(load_published_tokenizer(folder))
@@ -94,5 +99,6 @@ def info_of_published(folder):
     }
 
 
-def info_of_tokenizer(tokenizer):
+def info_of_tokenizer(tokenizer: Tokenizer) -> dict[str, Any]:
+    """What is said of a tokenizer."""
     return {"kind": tokenizer.kind, "vocabulary_size": tokenizer.vocabulary_size}

@@ -1,9 +1,11 @@
 """Lines with masked tokens to the likeliest whole lines."""
 
+import keras
 import numpy as np
 
 from keras_transformer.checks import require
-from keras_transformer.tasks.task import Task, progress_bar
+from keras_transformer.tasks.task import Answers, Lines, Task, progress_bar
+from keras_transformer.text import Tokenizer
 
 MASK = "[MASK]"  # how it is written in a line, whatever the tokenizer calls it
 
@@ -52,7 +54,9 @@ class MaskFiller(Task):
     recipes = ("masked_lm",)
     kinds = ("masked", "pairs")
 
-    def __init__(self, model, tokenizer, max_length=None):
+    def __init__(
+        self, model: keras.Model, tokenizer: Tokenizer, max_length: int | None = None
+    ) -> None:
         super().__init__(model, tokenizer, max_length)
         require(tokenizer.mask_id is not None, "a tokenizer with a mask token", mask_id=None)
 
@@ -60,14 +64,18 @@ class MaskFiller(Task):
     def _settings_of_run(cls, run):
         return {"max_length": run.settings["row_length"]}
 
-    def __call__(self, lines, n=5, *, truncate=False, progress=False):
+    def __call__(
+        self, lines: Lines, n: int = 5, *, truncate: bool = False, progress: bool = False
+    ) -> Answers:
         if isinstance(lines, str):
             return self([lines], n, truncate=truncate)[0]
         rows = self._checked_rows(lines, truncate)
         guesses = self._guesses(rows, n, progress)
         return [self._whole(row, own, n) for row, own in zip(rows, guesses, strict=True)]
 
-    def candidates(self, lines, n=5, *, truncate=False, progress=False):
+    def candidates(
+        self, lines: Lines, n: int = 5, *, truncate: bool = False, progress: bool = False
+    ) -> Answers:
         """The likeliest tokens in the place of each mask.
 
         Returns:

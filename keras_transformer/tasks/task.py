@@ -1,6 +1,9 @@
 """What all tasks share: lines in, answers out, and the folders that they are loaded from."""
 
 import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Self
 
 import keras
 import numpy as np
@@ -8,11 +11,15 @@ from rich.console import Console
 from rich.progress import Progress
 
 from keras_transformer import zoo
-from keras_transformer.checks import require
+from keras_transformer.checks import refusal, require
 from keras_transformer.data import length_batches
 from keras_transformer.generation.anatomy import known_config, learned_length
 from keras_transformer.tasks import loading
+from keras_transformer.text import Tokenizer
 from keras_transformer.zoo.checkpoint import find
+
+Lines = str | Sequence[str]
+Answers = Any  # one of a str, a list of them of several
 
 
 class Task:
@@ -34,12 +41,14 @@ class Task:
         ValueError: For a `max_length` without room for the special tokens.
     """
 
-    recipes = ()  # whose run folders hold such a model
-    kinds = ()  # of the heads of published folders
+    recipes: tuple[str, ...] = ()  # whose run folders hold such a model
+    kinds: tuple[str, ...] = ()  # of the heads of published folders
     batch_tokens = 2048  # positions of a batch, padding included
     model_of_run = staticmethod(loading.model_of_run)
 
-    def __init__(self, model, tokenizer, max_length=None):
+    def __init__(
+        self, model: keras.Model, tokenizer: Tokenizer, max_length: int | None = None
+    ) -> None:
         self.model = model
         self.tokenizer = tokenizer
         self.config = config = known_config(model)
@@ -55,7 +64,14 @@ class Task:
         )
 
     @classmethod
-    def load(cls, path, int8=False, precision=None, revision=None, **settings):
+    def load(
+        cls,
+        path: str | Path,
+        int8: bool = False,
+        precision: str | None = None,
+        revision: str | None = None,
+        **settings: Any,
+    ) -> Self:
         """Makes the task of a folder.
 
         Args:
@@ -84,7 +100,7 @@ class Task:
     @classmethod
     def _read_run(cls, folder, precision):
         """`(model, tokenizer, arguments of the class)` of a run's folder."""
-        run = loading.open_run(folder, cls.recipes)
+        run = loading.open_finished(folder, cls.recipes)
         model = loading.with_precision(cls.model_of_run(run), precision)
         return model, loading.load_tokenizer(folder), cls._settings_of_run(run)
 
@@ -103,12 +119,12 @@ class Task:
     def _settings_of_published(cls, folder):
         return {}
 
-    def problems(self, lines, truncate=False):
+    def problems(self, lines: Sequence[str], truncate: bool = False) -> list[str | None]:
         """Why lines cannot be answered: a list of str, or None where nothing is wrong."""
         rows = self._cut_rows(lines, truncate)
         return [self._problem(line, row) for line, row in zip(lines, rows, strict=True)]
 
-    def answerable(self, lines):
+    def answerable(self, lines: Sequence[str]) -> list[str]:
         """The lines, those that cannot be answered empty: they count as what they are."""
         problems = self.problems(lines)
         return ["" if bad else line for line, bad in zip(lines, problems, strict=True)]
@@ -116,6 +132,7 @@ class Task:
     def _problem(self, line, row):
         if self.max_length and len(row) > self.max_length:
             return f"{len(row):,} tokens, the model reads {self.max_length:,}"
+        return None
 
     def _around(self):
         """`(before, after)`: the tokenizer's own special tokens, or else those of the recipes."""
@@ -151,15 +168,13 @@ class Task:
         lines = list(lines)
         strangers = [line for line in lines if not isinstance(line, str)]
         if strangers:
-            raise ValueError(f"Expected a str, or a list of str. Received: {strangers[0]!r}")
+            raise refusal("a str, or a list of str", repr(strangers[0]))
         rows = self._cut_rows(lines, truncate)
         for number, (line, row) in enumerate(zip(lines, rows, strict=True), 1):
             if problem := self._problem(line, row):
                 advice = " (truncate=True cuts it)" if "tokens" in problem else ""
-                raise ValueError(
-                    "Expected lines that the model can answer. "
-                    f"Received: line {number:,}: {problem}{advice}"
-                )
+                received = f"line {number:,}: {problem}{advice}"
+                raise refusal("lines that the model can answer", received)
         return rows
 
     def _batches(self, rows, advance=lambda n: None):
@@ -181,7 +196,7 @@ class Task:
 
 
 @contextlib.contextmanager
-def progress_bar(total, is_wanted):
+def progress_bar(total: int, is_wanted: bool) -> Iterator[Callable[[int], None]]:
     """A function to say how many more of `total` lines are done, shown on standard error.
 
     Nothing is shown unless it is wanted and standard error is a terminal or a notebook.

@@ -1,11 +1,14 @@
 """Lines to their labels, or to numbers."""
 
 import json
+from collections.abc import Sequence
 
+import keras
 import numpy as np
 
 from keras_transformer.checks import require
-from keras_transformer.tasks.task import Task, progress_bar
+from keras_transformer.tasks.task import Answers, Lines, Task, progress_bar
+from keras_transformer.text import Tokenizer
 from keras_transformer.zoo.checkpoint import CONFIG, ZooError, read_json
 from keras_transformer.zoo.settings import labels_of
 
@@ -55,7 +58,13 @@ class TextClassifier(Task):
     recipes = ("text_classification",)
     kinds = ("classifier",)
 
-    def __init__(self, model, tokenizer, labels=None, max_length=None):
+    def __init__(
+        self,
+        model: keras.Model,
+        tokenizer: Tokenizer,
+        labels: Sequence[str] | None = None,
+        max_length: int | None = None,
+    ) -> None:
         super().__init__(model, tokenizer, max_length)
         count = model.output_shape[-1]
         if labels is None and count > 1:
@@ -79,15 +88,18 @@ class TextClassifier(Task):
     @classmethod
     def _settings_of_published(cls, folder):
         settings = read_json(folder / CONFIG)
-        if settings.get("problem_type") == "multi_label_classification":
-            raise ZooError(
-                f"{folder}: expected classes of which a text has one. Received: "
-                "problem_type='multi_label_classification'"
-            )
+        kind = settings.get("problem_type")
+        require(
+            kind != "multi_label_classification",
+            "classes of which a text has one",
+            where=str(folder),
+            error=ZooError,
+            problem_type=kind,
+        )
         labels = labels_of(settings)
         return {"labels": labels if len(labels) > 1 else None}
 
-    def __call__(self, lines, *, truncate=False, progress=False):
+    def __call__(self, lines: Lines, *, truncate: bool = False, progress: bool = False) -> Answers:
         if isinstance(lines, str):
             return self([lines], truncate=truncate)[0]
         logits = self._logits(lines, truncate, progress)
@@ -99,7 +111,9 @@ class TextClassifier(Task):
             (self.labels[i], float(row[i])) for i, row in zip(best.tolist(), shares, strict=True)
         ]
 
-    def probabilities(self, lines, *, truncate=False, progress=False):
+    def probabilities(
+        self, lines: Lines, *, truncate: bool = False, progress: bool = False
+    ) -> np.ndarray:
         """The probability of each label.
 
         Returns:

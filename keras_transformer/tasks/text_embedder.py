@@ -1,14 +1,18 @@
 """Texts to vectors."""
 
 import dataclasses
+from collections.abc import Sequence
 
+import keras
 import numpy as np
 
 from keras_transformer import models, zoo
 from keras_transformer.checks import require
 from keras_transformer.models.model import of_dtype
 from keras_transformer.tasks import loading
-from keras_transformer.tasks.task import Task, progress_bar
+from keras_transformer.tasks.task import Lines, Task, progress_bar
+from keras_transformer.text import Tokenizer
+from keras_transformer.training.run import Run
 from keras_transformer.zoo.embedding import sentence_settings
 from keras_transformer.zoo.inspection import has_encoder
 
@@ -82,14 +86,14 @@ class TextEmbedder(Task):
 
     def __init__(
         self,
-        model,
-        tokenizer,
-        pooling="mean",
-        normalize=False,
-        max_length=None,
-        prompt="",
-        lowercase=False,
-    ):
+        model: keras.Model,
+        tokenizer: Tokenizer,
+        pooling: str | Sequence[str] = "mean",
+        normalize: bool = False,
+        max_length: int | None = None,
+        prompt: str = "",
+        lowercase: bool = False,
+    ) -> None:
         super().__init__(model, tokenizer, max_length)
         self.pooling = [pooling] if isinstance(pooling, str) else list(pooling)
         require(
@@ -100,7 +104,7 @@ class TextEmbedder(Task):
         self.normalize, self.prompt, self.lowercase = normalize, prompt, lowercase
 
     @staticmethod
-    def model_of_run(run):
+    def model_of_run(run: Run) -> keras.Model:
         """The encoder of what a run has trained."""
         trained = loading.model_of_run(run)
         config = run.config
@@ -127,7 +131,9 @@ class TextEmbedder(Task):
             model = zoo.load(place, precision)
         return model, zoo.load_tokenizer(place), settings
 
-    def __call__(self, lines, *, truncate=False, progress=False):
+    def __call__(
+        self, lines: Lines, *, truncate: bool = False, progress: bool = False
+    ) -> np.ndarray:
         if isinstance(lines, str):
             return self([lines], truncate=truncate)[0]
         rows = self._checked_rows(lines, truncate)

@@ -1,10 +1,14 @@
 """Lines to their translations."""
 
+from typing import Any
+
+import keras
 import numpy as np
 
 from keras_transformer.checks import require
 from keras_transformer.generation import BeamSearch, ForbiddenTokens, Generator, RandomSampler
-from keras_transformer.tasks.task import Task, progress_bar
+from keras_transformer.tasks.task import Answers, Lines, Task, progress_bar
+from keras_transformer.text import Tokenizer
 from keras_transformer.zoo.generation import generation_settings
 
 
@@ -61,19 +65,19 @@ class Translator(Task):
 
     def __init__(
         self,
-        model,
-        tokenizer,
-        beams=5,
-        length_penalty=1.0,
-        max_length=None,
-        early_stopping="never",
-        retry=True,
-        **generation,
-    ):
+        model: keras.Model,
+        tokenizer: Tokenizer,
+        beams: int = 5,
+        length_penalty: float = 1.0,
+        max_length: int | None = None,
+        early_stopping: bool | str = "never",
+        retry: bool = True,
+        **generation: Any,
+    ) -> None:
         super().__init__(model, tokenizer, max_length)
         self.cuts_left = False
         require(self.max_length, "max_length, of a model without a limit", max_length=max_length)
-        self.search = {
+        self.search: dict[str, Any] = {
             "beams": beams,
             "length_penalty": length_penalty,
             "penalty": "power",
@@ -91,9 +95,9 @@ class Translator(Task):
             "rules": [ForbiddenTokens([tokenizer.pad_id])],
             **generation,
         }
-        self.generators = {}
+        self.generators: dict[tuple[int, int | None], Generator] = {}
         self._generator(self._room(1), None)  # so that what is wrong is said here
-        self.unfinished = []
+        self.unfinished: list[int] = []
 
     @classmethod
     def _settings_of_run(cls, run):
@@ -112,13 +116,15 @@ class Translator(Task):
             del found["sampler"]
         return found
 
-    def __call__(self, lines, *, truncate=False, progress=False):
+    def __call__(self, lines: Lines, *, truncate: bool = False, progress: bool = False) -> Answers:
         if isinstance(lines, str):
             return self([lines], truncate=truncate)[0]
         found = self._translate(lines, None, truncate, progress)
         return [hypotheses[0][0] for hypotheses in found]
 
-    def n_best(self, lines, n=3, *, truncate=False, progress=False):
+    def n_best(
+        self, lines: Lines, n: int = 3, *, truncate: bool = False, progress: bool = False
+    ) -> Answers:
         """The best translations of a beam search of at least `n` beams, best first.
 
         Returns:

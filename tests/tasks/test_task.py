@@ -157,7 +157,7 @@ def test_a_folder_of_another_task(cls, folders):
 def test_a_run_that_is_not_over(cls, folders, tmp_path):
     run = making.make_run(cls, tmp_path / "run")
     (run / "model.keras").unlink()
-    with pytest.raises(RunError, match=r"no model.keras: its training is not over"):
+    with pytest.raises(RunError, match=r"a run whose training is over"):
         cls.load(run)
     with pytest.raises(ZooError, match=r"Received: .*nowhere"):
         cls.load(tmp_path / "nowhere")
