@@ -2,17 +2,19 @@
 
 from keras_transformer.monitoring.confusion import (
     ConfusionMatrix,
+    plot_confusion,
+    show_confusion,
+)
+from keras_transformer.monitoring.reports import (
     answers,
     classification_report,
     confusion_matrix,
-    plot_confusion,
     regression_report,
     report,
-    show_confusion,
 )
+from keras_transformer.monitoring.sample_table import SampleTable
 from keras_transformer.monitoring.samples import (
     SampleGuesses,
-    SampleTable,
     SampleTexts,
     SampleTranslations,
 )

@@ -1,49 +1,17 @@
 """What a model says as it learns, as tables to read in TensorBoard."""
 
-import html
 import itertools
 import pathlib
+from collections.abc import Sequence
 
-import keras
 import numpy as np
-import tensorflow as tf
 
+from keras_transformer.checks import require
+from keras_transformer.monitoring.sample_table import SampleTable
 from keras_transformer.monitoring.translation_scores import TranslationScores
-from keras_transformer.tasks.mask_filler import MASK
-
-
-class SampleTable(keras.callbacks.Callback):
-    """Writes a table to read after an epoch, under the TensorBoard tab Text, in the run `samples`.
-
-    Args:
-        log_dir: Folder of the run's logs.
-        titles: List of str, the columns.
-        rows: Function without arguments to the rows, each a sequence of str.
-
-    Example:
-
-    >>> import tempfile
-    >>> log_dir = tempfile.mkdtemp()
-    >>> samples = SampleTable(log_dir, ["word", "guess"], lambda: [("cat", "dog")])
-    >>> samples.set_model(keras.Sequential())
-    >>> samples.model.compile("sgd")
-    >>> samples.on_epoch_end(0, {})
-    >>> [path.name for path in pathlib.Path(log_dir).iterdir()]
-    ['samples']
-    """
-
-    def __init__(self, log_dir, titles, rows):
-        super().__init__()
-        self.folder = pathlib.Path(log_dir) / "samples"
-        self.titles = titles
-        self.rows = rows
-        self._writer = None
-
-    def on_epoch_end(self, epoch, logs=None):
-        self._writer = self._writer or tf.summary.create_file_writer(str(self.folder))
-        with self._writer.as_default(int(self.model.optimizer.iterations)):
-            tf.summary.text("samples", table(self.titles, self.rows()))
-        self._writer.flush()
+from keras_transformer.tasks.mask_filler import MASK, MaskFiller
+from keras_transformer.tasks.text_generator import TextGenerator
+from keras_transformer.tasks.translator import Translator
 
 
 class SampleTranslations(SampleTable):
@@ -84,12 +52,21 @@ class SampleTranslations(SampleTable):
     ['val_bleu', 'val_outputs_cut']
     """
 
-    def __init__(self, log_dir, translator, sources, references, scores=None, count=10, every=1):
-        if not sources or len(sources) != len(references):
-            raise ValueError(
-                "Expected as many `references` as `sources`, and at least one. "
-                f"Received: len(sources)={len(sources)}, len(references)={len(references)}"
-            )
+    def __init__(
+        self,
+        log_dir: str | pathlib.Path,
+        translator: Translator,
+        sources: Sequence[str],
+        references: Sequence[str],
+        scores: TranslationScores | None = None,
+        count: int = 10,
+        every: int = 1,
+    ) -> None:
+        require(
+            0 < len(sources) == len(references),
+            "as many references as sources, and at least one",
+            f"len(sources)={len(sources)}, len(references)={len(references)}",
+        )
         super().__init__(log_dir, ["source", "reference", "output"], self._rows)
         self.translator = translator
         self.plain = translator.tokenizer.plain
@@ -142,7 +119,14 @@ class SampleTexts(SampleTable):
     True
     """
 
-    def __init__(self, log_dir, write, lines, seed, count=5):
+    def __init__(
+        self,
+        log_dir: str | pathlib.Path,
+        write: TextGenerator,
+        lines: Sequence[str],
+        seed: int,
+        count: int = 5,
+    ) -> None:
         super().__init__(log_dir, ["prompt", "goes on"], self._rows)
         order = np.random.default_rng(seed).permutation(len(lines))
         starts = (" ".join(lines[i].split()[:3]) for i in order)
@@ -182,10 +166,18 @@ class SampleGuesses(SampleTable):
     'a dog runs'
     """
 
-    def __init__(self, log_dir, fill, lines, seed, count=10):
+    def __init__(
+        self,
+        log_dir: str | pathlib.Path,
+        fill: MaskFiller,
+        lines: Sequence[str],
+        seed: int,
+        count: int = 10,
+    ) -> None:
         super().__init__(log_dir, ["sentence", "truth", "guesses"], self._rows)
         self.fill, tokenizer = fill, fill.tokenizer
-        self.samples, rng = [], np.random.default_rng(seed)
+        self.samples: list[tuple[str, str]] = []
+        rng = np.random.default_rng(seed)
         for line in (lines[i] for i in rng.permutation(len(lines))):
             words = line.split()
             ids = [tokenizer.encode([word])[0] for word in words]
@@ -206,22 +198,3 @@ class SampleGuesses(SampleTable):
         for (line, truth), [guesses] in zip(self.samples, found, strict=True):
             words = [f"{word} {100 * p:.0f} %" for word, p in guesses]
             yield line, truth, ", ".join(words)
-
-
-def table(titles, rows):
-    """A Markdown table that shows any text as it is.
-
-    Example:
-
-    >>> print(table(["source", "output"], [["a | b", "<unk>"]]))
-    | source | output |
-    | --- | --- |
-    | a &#124; b | &lt;unk&gt; |
-    """
-    lines = [titles, ["---"] * len(titles), *[map(_plain, row) for row in rows]]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _plain(text):
-    text = html.escape(" ".join(text.split()), quote=False)
-    return "".join(f"&#{ord(c)};" if c in r"|\`*_[]" else c for c in text)

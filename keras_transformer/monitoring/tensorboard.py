@@ -11,6 +11,7 @@ import pathlib
 import keras
 import tensorflow as tf
 
+from keras_transformer.checks import require
 from keras_transformer.training.optimizers import batches_done, batches_per_update
 
 
@@ -41,13 +42,12 @@ class TensorBoard(keras.callbacks.Callback):
     ['train', 'validation']
     """
 
-    def __init__(self, log_dir, every=100):
+    def __init__(self, log_dir: str | pathlib.Path, every: int = 100) -> None:
         super().__init__()
-        if every < 1:
-            raise ValueError(f"Expected `every` to be at least 1. Received: every={every}")
+        require(every >= 1, "every to be at least 1", every=every)
         self.log_dir = pathlib.Path(log_dir)
         self.every = every
-        self._writers = {}
+        self._writers: dict[str, tf.summary.SummaryWriter] = {}
 
     def on_train_begin(self, logs=None):
         self._batches = batches_done(self.model.optimizer)

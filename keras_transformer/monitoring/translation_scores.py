@@ -1,6 +1,12 @@
 """BLEU and chrF of translations."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import sacrebleu
+
+from keras_transformer.checks import refusal, require
+from keras_transformer.tasks.translator import Translator
 
 
 class TranslationScores:
@@ -30,21 +36,18 @@ class TranslationScores:
     (53.73, 'nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:2.6.0')
     """
 
-    def __init__(self, tokenize="13a", lowercase=False):
+    def __init__(self, tokenize: str = "13a", lowercase: bool = False) -> None:
         known = sorted(sacrebleu.BLEU.TOKENIZERS)
-        if tokenize not in known:
-            raise ValueError(
-                f"Expected tokenize to be one of {', '.join(known)}. Received: {tokenize=}"
-            )
+        require(tokenize in known, f"tokenize to be one of {', '.join(known)}", tokenize=tokenize)
         try:
             # force: no warning that text looks tokenised, where "none" says so.
             self.bleu = sacrebleu.BLEU(tokenize=tokenize, lowercase=lowercase, force=True)
         except (ImportError, RuntimeError) as error:  # of what some languages need
             reason = " ".join(str(error).split())
-            raise ValueError(f"{tokenize=} cannot be had: {reason}") from None
+            raise refusal("tokenize to be one that can be had", f"{tokenize=}: {reason}") from None
         self.chrf = sacrebleu.CHRF(lowercase=lowercase)
 
-    def __call__(self, outputs, references):
+    def __call__(self, outputs: Sequence[str], references: Sequence[str]) -> dict[str, Any]:
         return {
             "bleu": round(self.bleu.corpus_score(outputs, [references]).score, 2),
             "bleu_signature": str(self.bleu.get_signature()),
@@ -52,7 +55,9 @@ class TranslationScores:
             "chrf_signature": str(self.chrf.get_signature()),
         }
 
-    def of(self, translator, sources, references):
+    def of(
+        self, translator: Translator, sources: Sequence[str], references: Sequence[str]
+    ) -> tuple[list[str], dict[str, Any]]:
         """Translates and scores a text; a line that is too long counts as if nothing came of it.
 
         Args:

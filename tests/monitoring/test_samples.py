@@ -17,7 +17,7 @@ from keras_transformer.monitoring import (
     TensorBoard,
     TranslationScores,
 )
-from keras_transformer.monitoring.samples import table
+from keras_transformer.monitoring.sample_table import table
 from keras_transformer.training import MaskedCrossentropy
 
 SOURCES = ["um gato | preto", "dois <unk> *gatos*"]
