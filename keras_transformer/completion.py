@@ -1,7 +1,7 @@
 """Scripts that complete the command `keras-transformer`, one a shell."""
 
 
-def completion_script(shell, words):
+def completion_script(shell: str, words: dict[str, list[str]]) -> str:
     """The script of a shell; when it is read, nothing of this package runs.
 
     Args:

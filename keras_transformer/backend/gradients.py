@@ -7,12 +7,12 @@ from keras_transformer.types import Tensor
 
 
 @Operation
-def dense(gradient: Tensor) -> Tensor:
+def dense_gradient(gradient: Tensor) -> Tensor:
     """A gradient as a tensor of its variable's shape."""
     return gradient
 
 
-@dense.on("tensorflow")
+@dense_gradient.on("tensorflow")
 def dense_of_tokens(gradient: Tensor) -> Tensor:
     """TensorFlow holds those of a looked-up table token by token: their sum is the gradient."""
     import tensorflow as tf

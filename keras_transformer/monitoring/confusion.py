@@ -134,9 +134,9 @@ class ConfusionMatrix(keras.callbacks.Callback):
         self.folder = pathlib.Path(log_dir) / "samples"
         self.class_names = list(class_names)
         self.answers = answers
-        self._writer = None
+        self._writer: Any = None  # until there is something to write
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         truth, predicted = self.answers()
         logs["val_macro_f1"] = classification_report(truth, predicted, self.class_names)["macro_f1"]
         matrix = confusion_matrix(truth, predicted, len(self.class_names))

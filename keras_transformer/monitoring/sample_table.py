@@ -3,6 +3,7 @@
 import html
 import pathlib
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -38,9 +39,9 @@ class SampleTable(keras.callbacks.Callback):
         self.folder = pathlib.Path(log_dir) / "samples"
         self.titles = titles
         self.rows = rows
-        self._writer = None
+        self._writer: Any = None  # until there is something to write
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self._writer = self._writer or tf.summary.create_file_writer(str(self.folder))
         with self._writer.as_default(int(self.model.optimizer.iterations)):
             tf.summary.text("samples", table(self.titles, self.rows()))

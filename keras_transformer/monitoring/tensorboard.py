@@ -7,6 +7,7 @@ optimiser updates, and the runs `train` and `validation` are two curves on it.
 """
 
 import pathlib
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -49,11 +50,11 @@ class TensorBoard(keras.callbacks.Callback):
         self.every = every
         self._writers: dict[str, tf.summary.SummaryWriter] = {}
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: Any = None) -> None:
         self._batches = batches_done(self.model.optimizer)
         self._batches_an_update = batches_per_update(self.model.optimizer)
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         optimizer = self.model.optimizer
         self._batches += 1
         if self._batches % (self.every * self._batches_an_update) == 0:
@@ -62,7 +63,7 @@ class TensorBoard(keras.callbacks.Callback):
                 values["gradient_norm"] = float(optimizer.gradient_norm)
             self._write("train", values)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         validation = {k.removeprefix("val_"): v for k, v in logs.items() if k.startswith("val_")}
         self._write("train", {k: v for k, v in logs.items() if not k.startswith("val_")})
         self._write("validation", validation)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -64,7 +65,7 @@ class _Finite(keras.callbacks.Callback):
         super().__init__()
         self.monitor = monitor
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         if not np.isfinite(logs[self.monitor]):
             received = (
                 f"{logs[self.monitor]}, for training diverged; a lower peak learning rate may help"

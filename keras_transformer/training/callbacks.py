@@ -1,6 +1,7 @@
 """When `model.fit` ends, and at what pace it goes."""
 
 import time
+from typing import Any
 
 import keras
 
@@ -35,7 +36,7 @@ class StopAfter(keras.callbacks.Callback):
         super().__init__()
         self.max_updates = max_updates
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: Any = None) -> None:
         optimizer = self.model.optimizer
         updates = int(optimizer.iterations)
         expected = f"max_updates to exceed the {updates} updates already done"
@@ -43,7 +44,7 @@ class StopAfter(keras.callbacks.Callback):
         batches = self.max_updates * batches_per_update(optimizer)
         self._batches_left = batches - batches_done(optimizer)
 
-    def on_train_batch_begin(self, batch, logs=None):
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         # Keras looks at `stop_training` after the batch; setting it before the last one, and
         # not after it, leaves Keras free to report batches without waiting for them.
         self._batches_left -= 1
@@ -83,14 +84,15 @@ class Throughput(keras.callbacks.Callback):
         super().__init__()
         self.tokens_per_batch = tokens_per_batch
 
-    def on_epoch_begin(self, epoch, logs=None):
-        self._began, self._ended = time.monotonic(), None
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self._began = time.monotonic()
+        self._ended: float | None = None
         self._batches = batches_done(self.model.optimizer)
 
-    def on_test_begin(self, logs=None):
+    def on_test_begin(self, logs: Any = None) -> None:
         self._ended = self._ended or time.monotonic()
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         seconds = (self._ended or time.monotonic()) - self._began
         if self.tokens_per_batch is not None:
             batches = batches_done(self.model.optimizer) - self._batches
@@ -118,5 +120,5 @@ class LogConstants(keras.callbacks.Callback):
         super().__init__()
         self.constants = constants
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         logs.update(self.constants)

@@ -1,6 +1,7 @@
 """Checkpoints to resume from, exactly."""
 
 import time
+from typing import Any
 
 import keras
 
@@ -66,7 +67,7 @@ class Checkpoint(keras.callbacks.Callback):
         self.keep = keep
         self._last, self._last_batches = Position(), 0
         self._seconds = 0.0
-        self._epoch = None  # until one has begun
+        self._epoch: int | None = None  # until one has begun
 
     def restore(self, model: keras.Model) -> Position:
         """Loads the newest checkpoint of the run into `model` and returns its `Position`."""
@@ -76,7 +77,7 @@ class Checkpoint(keras.callbacks.Callback):
             self._seconds = self._last.seconds
         return self._last
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: Any = None) -> None:
         require(
             self.params["steps"],
             "data with a known number of batches, at least 1, as of "
@@ -85,17 +86,17 @@ class Checkpoint(keras.callbacks.Callback):
         )
         self._began = time.monotonic() - self._seconds
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: Any = None) -> None:
         self._seconds = time.monotonic() - self._began
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         # Batches are counted by the optimiser: an interrupt can fall between an update and
         # the end of its batch, where a counter of our own would be one behind.
         self._epoch, self._began_at = epoch, batches_done(self.model.optimizer)
         resumed = self._began_at == self._last_batches
         self._batches_before = self._last.batches if resumed else 0
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self.save()
 
     def save(self) -> Position:

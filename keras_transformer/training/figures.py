@@ -1,6 +1,7 @@
 """What one asks of a causal language model as it learns."""
 
 import math
+from typing import Any
 
 import keras
 
@@ -55,7 +56,7 @@ class LanguageModelFigures(keras.callbacks.Callback):
         loss = math.log(perplexity)
         return {"loss": loss, "bits_per_character": loss * self.bits_per_nat}
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         found = self.of_perplexity(logs["val_perplexity"])
         logs |= {f"val_{name}": value for name, value in found.items()}
         logs["model_flops_utilization"] = logs["tokens_per_second"] * self.utilization_per_token

@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from keras_transformer.backend.adam import adam_update
-from keras_transformer.backend.gradients import dense, sum_of_squares
+from keras_transformer.backend.gradients import dense_gradient, sum_of_squares
 from keras_transformer.backend.strategy import in_strategy
 from keras_transformer.training.accumulation import take_weight
 from keras_transformer.types import Tensor
@@ -58,7 +58,7 @@ class Step(keras.optimizers.Adam):
             total = self.accumulated_weight.value
             scale = ops.divide_no_nan(float(self.gradient_accumulation_steps), total)
             grads = [grad * ops.cast(scale, grad.dtype) for grad in grads]
-        grads = [dense(grad) for grad in grads]
+        grads = [dense_gradient(grad) for grad in grads]
         norm = ops.sqrt(ops.sum(ops.stack([sum_of_squares(grad) for grad in grads])))
         self.gradient_norm.assign(norm)
         if not self.global_clipnorm:

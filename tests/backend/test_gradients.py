@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tiny
 
-from keras_transformer.backend.gradients import dense, sum_of_squares
+from keras_transformer.backend.gradients import dense_gradient, sum_of_squares
 
 
 def test_the_sum_of_squares():
@@ -18,5 +18,5 @@ def test_a_token_twice_has_the_sum_of_its_gradients():
     import tensorflow as tf
 
     gradient = tf.IndexedSlices(tf.ones((2, 3)), tf.constant([1, 1]), tf.constant([4, 3]))
-    np.testing.assert_array_equal(dense(gradient)[:, 0], [0, 2, 0, 0])
-    np.testing.assert_array_equal(dense(tf.ones(2)), [1, 1])
+    np.testing.assert_array_equal(dense_gradient(gradient)[:, 0], [0, 2, 0, 0])
+    np.testing.assert_array_equal(dense_gradient(tf.ones(2)), [1, 1])
