@@ -15,14 +15,16 @@ import itertools
 import os
 import signal
 import sys
+import types
 import typing
+from collections.abc import Collection, Iterator
 from json import dumps
 from pathlib import Path
 
 HERE = Path(__file__).parent
 INSTALLED = HERE / "keras_transformer" / "recipes"
 FOLDER = INSTALLED if INSTALLED.is_dir() else HERE / "recipes"  # as in the repository
-NO_RECIPES = ("common", "command_line")  # nor what is built in
+NO_RECIPES = ("common", "settings")  # nor what is built in
 SHELLS = ["bash", "zsh", "fish"]
 
 HELP = """\
@@ -45,7 +47,7 @@ keras-transformer --version prints the version, and COMMAND --help says more.
 # ------------------------------------------------------------------------------------------------
 
 
-def find_recipes():
+def find_recipes() -> dict[str, str]:
     """`{name: first line of its docstring}`; no page is imported."""
     found = {}
     for path in sorted(FOLDER.glob("*.py")):
@@ -57,16 +59,18 @@ def find_recipes():
     return found
 
 
-def import_recipe(name):
+def import_recipe(name: str) -> types.ModuleType:
+    """The page of a recipe."""
     return importlib.import_module(f"keras_transformer.recipes.{name.replace('-', '_')}")
 
 
-def run_recipe(name, arguments):
+def run_recipe(name: str, arguments: list[str]) -> None:
+    """Does what a recipe's page does, under the name of this command."""
     sys.argv[0] = f"keras-transformer {name}"  # which the page calls itself
     import_recipe(name).main(arguments)
 
 
-def check_known(what, word, known):
+def check_known(what: str, word: str, known: Collection[str]) -> None:
     """Refuses a word that is none of those known, with the one that may have been meant."""
     if word not in known:
         closest = difflib.get_close_matches(word, known, n=1)
@@ -79,12 +83,12 @@ def check_known(what, word, known):
 # ------------------------------------------------------------------------------------------------
 
 
-def recipes():
+def recipes() -> None:
     """List the recipes."""
     print(in_columns(find_recipes()))
 
 
-def copy(recipe: str, file: str):
+def copy(recipe: str, file: str) -> None:
     """Copy a recipe's page, to change it.
 
     Args:
@@ -104,7 +108,7 @@ def copy(recipe: str, file: str):
     print(f"The recipe {recipe} is in {file}: python {file}")
 
 
-def info(path: str, revision: str | None = None, json: bool = False):
+def info(path: str, revision: str | None = None, json: bool = False) -> None:
     """Show what a run, a published folder or a model of the Hugging Face hub is.
 
     Args:
@@ -123,7 +127,7 @@ def info(path: str, revision: str | None = None, json: bool = False):
         Console().print(info_table(found))
 
 
-def completion(shell: str):
+def completion(shell: str) -> None:
     """Print a script that completes recipes, commands and flags.
 
     Args:
@@ -138,13 +142,13 @@ def completion(shell: str):
 COMMANDS = {command.__name__: command for command in (recipes, copy, info, completion)}
 
 
-def in_columns(lines):
+def in_columns(lines: dict[str, str]) -> str:
     """`{word: what it is}` as text, a line a word."""
     width = max(map(len, lines))
     return "\n".join(f"  {word:{width}}  {line}" for word, line in lines.items())
 
 
-def info_table(found):
+def info_table(found: dict[str, typing.Any]) -> typing.Any:
     """The dictionary of `tasks.info` as a table; what is absent or off is left out."""
     from rich.table import Table
     from rich.text import Text
@@ -165,7 +169,7 @@ def info_table(found):
 # ------------------------------------------------------------------------------------------------
 
 
-def completions():
+def completions() -> dict[str, list[str]]:
     """`{words so far: words that may come}`; where there is none, names of files may."""
     names = list(find_recipes())
     found = {
@@ -184,7 +188,7 @@ def completions():
     return found
 
 
-def flags(made_of):
+def flags(made_of: typing.Callable) -> list[str]:
     """The flags that are made of a dataclass' fields, or of a function's parameters."""
     return [f"--{name.replace('_', '-')}" for name in inspect.signature(made_of).parameters]
 
@@ -195,7 +199,7 @@ def flags(made_of):
 
 
 @contextlib.contextmanager
-def clear_errors():
+def clear_errors() -> Iterator[None]:
     """Turns mistakes into one sentence and status 1, Ctrl-C into 130; a closed pipe is quiet."""
     try:
         try:
@@ -211,7 +215,8 @@ def clear_errors():
         sys.exit(f"keras-transformer: {error}")
 
 
-def main(arguments=None):
+def main(arguments: list[str] | None = None) -> None:
+    """Does what the words of a command line say: those after its name, by default."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's notes on the machine
     with clear_errors():
         word, *rest = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
@@ -229,7 +234,8 @@ def main(arguments=None):
             run_recipe(name, rest)
 
 
-def run_command(word, arguments):
+def run_command(word: str, arguments: list[str]) -> None:
+    """Calls a command with what tyro makes of the words after it."""
     import tyro
     from tyro.conf import FlagCreatePairsOff, PositionalMetavarFromFieldName, PositionalRequiredArgs
 

@@ -22,7 +22,7 @@ def measure(peer, name, precision, folder):
     policy = work.training_policy(precision)
     keras = work.use_keras(peer, policy)
     import keras_transformer as kt
-    from keras_transformer.recipes import common, translation
+    from keras_transformer.recipes import beginning, translation
 
     flags = (
         f"--source {files['en']} --target {files['de']} --tokenizer whitespace "
@@ -32,10 +32,10 @@ def measure(peer, name, precision, folder):
     keras.utils.set_random_seed(settings.seed)
     start = time.perf_counter()
     text = kt.text.read_parallel(settings.source, settings.target)
-    tokenizer = common.make_tokenizer(settings, text[0] + text[1])
+    tokenizer = beginning.make_tokenizer(settings, text[0] + text[1])
     batches = translation.make_batches(settings, tokenizer, text)
     length = settings.max_length
-    config = common.make_config(settings, tokenizer, max_sequence_length=length)
+    config = beginning.make_config(settings, tokenizer, max_sequence_length=length)
     model = translation.make_model(settings, config)
     model.fit(batches.dataset(), steps_per_epoch=batches.num_batches, verbose=0)
     seconds = time.perf_counter() - start

@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import NamedTuple
 
+from keras_transformer.checks import require
 from keras_transformer.recipes.built_in_lexicon import (
     ADJECTIVE_TABLE,
     CONTRACTION_TABLE,
@@ -126,7 +127,7 @@ class Verb(NamedTuple):
         return any(kind in slot.kinds for slot in self.slots for kind in kinds)
 
 
-def read_table(table):
+def read_entries(table):
     """Yields the heading and the fields of each entry."""
     for line in table.strip().split("\n"):
         if " = " in line:
@@ -167,33 +168,35 @@ def read_verb(heading, english, portuguese):
 
 NOUNS = [
     Noun(kind, read_forms(en, ENGLISH_S), read_forms(pt, PORTUGUESE_S), "mf".index(gender))
-    for kind, (en, pt, gender) in read_table(NOUN_TABLE)
+    for kind, (en, pt, gender) in read_entries(NOUN_TABLE)
 ]
 DETERMINERS = [
     *(Determiner(group, ("", None), ("",) * 4) for group in ("bare", "proper")),
     *(
         Determiner(group, read_forms(en, SAME), read_forms(pt, SAME, SAME, SAME), *after)
-        for group, (en, pt, *after) in read_table(DETERMINER_TABLE)
+        for group, (en, pt, *after) in read_entries(DETERMINER_TABLE)
     ),
 ]
 DETERMINATION = {
-    kind: groups for kinds, groups in read_table(DETERMINATION_TABLE) for kind in read_kinds(kinds)
+    kind: groups
+    for kinds, groups in read_entries(DETERMINATION_TABLE)
+    for kind in read_kinds(kinds)
 }
 NO_ADJECTIVE = Adjective("", [], "", ("",) * 4)
-ADJECTIVES = [read_adjective(heading, *entry) for heading, entry in read_table(ADJECTIVE_TABLE)]
+ADJECTIVES = [read_adjective(heading, *entry) for heading, entry in read_entries(ADJECTIVE_TABLE)]
 SER = read_verb("state | human |", "be", "ser")
 ESTAR = read_verb("stage | human |", "be", "estar")
 HAVER = read_verb("state | |", "be", "haver")
-VERBS = [read_verb(heading, *entry) for heading, entry in read_table(VERB_TABLE)]
-TIMES = [(tenses, read_forms(entry)) for tenses, (entry,) in read_table(TIME_TABLE)]
+VERBS = [read_verb(heading, *entry) for heading, entry in read_entries(VERB_TABLE)]
+TIMES = [(tenses, read_forms(entry)) for tenses, (entry,) in read_entries(TIME_TABLE)]
 CONTRACTIONS = {
     (preposition, word): merged
-    for preposition, (entry,) in read_table(CONTRACTION_TABLE)
+    for preposition, (entry,) in read_entries(CONTRACTION_TABLE)
     for word, merged in [entry.split("/")]
 }
 IRREGULAR = {
     (tense, infinitive): read_forms(forms, SAME, SAME, SAME)
-    for tense, (infinitive, forms) in read_table(IRREGULAR_VERB_TABLE)
+    for tense, (infinitive, forms) in read_entries(IRREGULAR_VERB_TABLE)
 }
 
 # ---- Phrases and clauses: features in, both languages out.
@@ -509,15 +512,12 @@ def split_pairs(train, valid, test, seed=0):
     held_out = list(
         islice((pair for pair in candidates if find_words(pair) <= known), valid + test)
     )
-    if len(held_out) < valid + test:
-        raise ValueError(
-            "`train` must be large enough for every word of the other pairs to be in it. "
-            f"Received: train={train}"
-        )
+    expected = "train to be large enough for every word of the other pairs to be in it"
+    require(len(held_out) == valid + test, expected, train=train)
     return trained, held_out[:valid], held_out[valid:]
 
 
-def tenses(count, seed):
+def tenses(count: int, seed: int) -> tuple[list[str], list[str]]:
     """Different English sentences, and the tenses of their main clauses: two lists.
 
     Half of them have a second clause, of any tense, or a question's order of words; the tense is in

@@ -19,7 +19,7 @@ from typing import ClassVar, Literal
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's notes on the machine
 
 import keras_transformer as kt
-from keras_transformer.recipes import built_in_corpus, command_line, common
+from keras_transformer.recipes import beginning, built_in_corpus, command_line, common, terminal
 
 NO_LABEL = -1  # published vocabularies may have no padding, or one that is also the end
 
@@ -55,10 +55,10 @@ class Settings(common.Settings):
     weight_decay: float = 0.1  # of matrices, not of norms and biases
     clip_norm: float = 1.0  # largest norm of all gradients together
 
-    def is_built_in(self):
+    def is_built_in(self) -> bool:
         return not (self.text or self.from_zoo)
 
-    def check(self):
+    def check(self) -> None:
         super().check()
         if self.documents and self.epoch_updates:
             raise ValueError("--epoch-updates is for a stream: of --documents all are an epoch.")
@@ -74,31 +74,31 @@ class Generating(kt.tasks.Writing, common.Finished):
 
 
 # Text and batches.
-def read_text(settings):
+def read_corpus(settings: Settings):
     """Training and validation text, two str: the last tenth is held out, or 1,000 documents."""
     if settings.text:
         text = kt.text.read_text(settings.text)
     else:
         pairs, *_ = built_in_corpus.split_pairs(30_000, 0, 0, seed=settings.seed)
-        text = join(english for english, _ in pairs)
+        text = join_lines(english for english, _ in pairs)
     if settings.valid_text:
         return text, kt.text.read_text(settings.valid_text)
     if settings.documents:
-        return map(join, kt.data.hold_out(lines(text), settings.seed))
+        return map(join_lines, kt.data.hold_out(lines(text), settings.seed))
     cut = len(text) * 9 // 10
     return text[:cut], text[cut:]
 
 
-def join(lines):
+def join_lines(lines) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def lines(text):
+def lines(text: str) -> list[str]:
     """The lines of a text that are not empty."""
     return [line for line in text.split("\n") if line.strip()]
 
 
-def make_batches(settings, tokenizer, text, shuffle=True):
+def make_batches(settings: Settings, tokenizer, text, shuffle=True):
     rows = {
         "batch_size": settings.batch_size,
         "row_length": settings.row_length,
@@ -116,22 +116,22 @@ def make_batches(settings, tokenizer, text, shuffle=True):
 
 
 # Model.
-def make_config(settings, tokenizer):
+def make_config(settings: Settings, tokenizer) -> kt.TransformerConfig:
     changes = {"line_start_id": tokenizer.document_start_id if settings.documents else None}
     if settings.dropout is not None:
         changes["attention_dropout"] = settings.dropout
     rows = {"max_sequence_length": settings.row_length, "window": settings.window}
     # Padding comes last in a row, where no token sees it.
-    config = common.make_config(settings, tokenizer, changes, **rows, pad_id=None)
+    config = beginning.make_config(settings, tokenizer, changes, **rows, pad_id=None)
     return config.modernized() if settings.modern else config
 
 
-def make_model(settings, config, num_batches):
+def make_model(settings: Settings, config, num_batches):
     model = kt.models.decoder_only(config)
-    common.load_zoo(settings, model)
+    beginning.load_zoo(settings, model)
     schedule, accumulate = kt.training.cosine_decay, settings.accumulate
     model.compile(
-        common.make_optimizer(settings, model, num_batches, schedule, accumulate, beta_2=0.99),
+        beginning.make_optimizer(settings, model, num_batches, schedule, accumulate, beta_2=0.99),
         kt.training.MaskedCrossentropy(pad_id=NO_LABEL),
         metrics=[kt.training.Perplexity(pad_id=NO_LABEL)],
     )
@@ -139,20 +139,20 @@ def make_model(settings, config, num_batches):
 
 
 # Train.
-def train(settings):
+def train(settings: Settings) -> None:
     common.prepare(settings)
-    text, valid_text = read_text(settings)
+    text, valid_text = read_corpus(settings)
     every, lowercase = text.splitlines(keepends=True), settings.lowercase
-    tokenizer = common.make_tokenizer(settings, every, lowercase=lowercase)
+    tokenizer = beginning.make_tokenizer(settings, every, lowercase=lowercase)
     unknown = common.check_unknown(settings, tokenizer, [lines(text), lines(valid_text)])
     batches = make_batches(settings, tokenizer, text)
     valid_batches = make_batches(settings, tokenizer, valid_text, shuffle=False)
     config = make_config(settings, tokenizer)
     model = make_model(settings, config, batches.num_batches)
-    run = common.open_run(settings, tokenizer, config, model, unknown, batches, valid_batches)
+    run = common.begin_run(settings, tokenizer, config, model, unknown, batches, valid_batches)
     # Ends of lines are read too; empty lines only of a stream whose tokenizer knows them.
     is_whole = tokenizer.lossless and not settings.documents
-    characters = len(valid_text if is_whole else join(lines(valid_text)))
+    characters = len(valid_text if is_whole else join_lines(lines(valid_text)))
     figures = kt.training.LanguageModelFigures(
         config, settings.row_length, valid_batches.tokens / characters, model.compute_dtype
     )
@@ -160,12 +160,12 @@ def train(settings):
     sampling = {"temperature": 0.8, "top_p": 0.95, "seed": settings.seed}
     write = kt.tasks.TextGenerator(model, tokenizer, 60, **sampling)
     samples = kt.monitoring.SampleTexts(settings.log_dir, write, lines(valid_text), settings.seed)
-    history, position = common.fit(settings, run, model, batches, valid_batches, figures, samples)
+    history, position = common.train(settings, run, model, batches, valid_batches, figures, samples)
     model.save(run.model_file)
     found = model.evaluate(valid_batches.dataset(), return_dict=True, verbose=0)
     found |= figures.of_perplexity(found["perplexity"]) | {"tokens": valid_batches.tokens}
     metrics = {f"valid_{name}": value for name, value in found.items()}
-    command_line.show_table("Samples", samples.titles, samples.rows())
+    terminal.show_table("Samples", samples.titles, samples.rows())
     common.finish(settings, run, model, batches, history, position, metrics)
 
 
@@ -178,8 +178,8 @@ def generate(options: Generating):
     cut = options.keep_last, "--keep-last takes the last ones"
     if options.prompt is None:
         answer = functools.partial(write.n_best, n=options.samples)
-        return command_line.answer_lines(write, "continued", show_texts, answer, *cut)
-    prompt = command_line.checked_line(write, "--prompt", options.prompt, *cut)
+        return terminal.answer_lines(write, "continued", show_texts, answer, *cut)
+    prompt = terminal.checked_line(write, "--prompt", options.prompt, *cut)
     if options.samples > 1:
         print(show_texts(prompt, write.n_best(prompt, options.samples, truncate=True), str))
     else:
@@ -187,7 +187,7 @@ def generate(options: Generating):
             print(piece, end="", flush=True)
 
 
-def show_texts(prompt, texts, shown=command_line.one_line):
+def show_texts(prompt, texts, shown=terminal.one_line):
     """Every text after a line with the log-probability of what is new in it; None without any."""
     rows = ((score, shown(prompt + text)) for text, score in texts or ())
     return "\n".join(f"--- log-probability {score:.2f}\n{row}" for score, row in rows) or None

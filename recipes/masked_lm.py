@@ -18,7 +18,7 @@ from typing import ClassVar
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's notes on the machine
 
 import keras_transformer as kt
-from keras_transformer.recipes import built_in_corpus, command_line, common
+from keras_transformer.recipes import beginning, built_in_corpus, command_line, common, terminal
 
 
 # The flags of training, beside those of common.Settings, and of commands for finished runs.
@@ -52,7 +52,7 @@ class Settings(common.Settings):
     weight_decay: float = 0.01  # of matrices, not of norms and biases
     clip_norm: float = 1.0  # largest norm of all gradients together
 
-    def is_built_in(self):
+    def is_built_in(self) -> bool:
         return not (self.text or self.from_zoo)
 
 
@@ -62,7 +62,7 @@ class Filling(common.Finished):
 
 
 # Text and batches.
-def read_text(settings):
+def read_corpus(settings: Settings):
     """Training and validation lines; an empty line ends a document."""
     if not settings.text:
         parts = built_in_corpus.split_pairs(30_000, 500, 0, seed=settings.seed)
@@ -75,14 +75,14 @@ def read_text(settings):
     return kt.data.hold_out([line for line in train if line.strip()], settings.seed)
 
 
-def read_files(paths):
+def read_files(paths: tuple[str, ...]) -> list[str]:
     lines = []
     for path in paths:
         lines += [*kt.text.read_lines(path), ""]  # a file ends its last document
     return lines
 
 
-def make_batches(settings, tokenizer, config, lines, shuffle=True):
+def make_batches(settings: Settings, tokenizer, config, lines, shuffle=True):
     return kt.data.MaskedBatches(
         tokenizer.encode(lines),
         tokenizer,
@@ -98,17 +98,17 @@ def make_batches(settings, tokenizer, config, lines, shuffle=True):
 
 
 # Model.
-def make_config(settings, tokenizer):
+def make_config(settings: Settings, tokenizer) -> kt.TransformerConfig:
     pairs = settings.next_sentence
     # A row of a pair is one text.
     changes = {"line_start_id": None if pairs else tokenizer.start_id, "pooler": pairs}
     sizes = {"max_sequence_length": settings.row_length, "num_segments": 2 if pairs else 0}
-    return common.make_config(settings, tokenizer, changes, **sizes)
+    return beginning.make_config(settings, tokenizer, changes, **sizes)
 
 
-def make_model(settings, config, num_batches):
+def make_model(settings: Settings, config, num_batches):
     model = kt.models.masked_language_model(config, next_sentence=settings.next_sentence)
-    common.load_zoo(settings, model)
+    beginning.load_zoo(settings, model)
     pad_id = config.pad_id
     loss = kt.training.MaskedCrossentropy(pad_id=pad_id)
     metrics = [kt.training.MaskedAccuracy(pad_id=pad_id), kt.training.Perplexity(pad_id=pad_id)]
@@ -116,32 +116,32 @@ def make_model(settings, config, num_batches):
         not_a_pair = kt.data.NOT_A_PAIR
         loss = [loss, kt.training.MaskedCrossentropy(pad_id=not_a_pair)]
         metrics = [metrics, [kt.training.MaskedAccuracy(pad_id=not_a_pair, name="accuracy")]]
-    model.compile(common.make_optimizer(settings, model, num_batches), loss, metrics=metrics)
+    model.compile(beginning.make_optimizer(settings, model, num_batches), loss, metrics=metrics)
     return model
 
 
 # Train.
-def train(settings):
+def train(settings: Settings) -> None:
     common.prepare(settings)
-    lines, valid_lines = read_text(settings)
-    tokenizer = common.make_tokenizer(settings, lines, lowercase=settings.lowercase, mask=True)
+    lines, valid_lines = read_corpus(settings)
+    tokenizer = beginning.make_tokenizer(settings, lines, lowercase=settings.lowercase, mask=True)
     unknown = common.check_unknown(settings, tokenizer, [lines, valid_lines])
     config = make_config(settings, tokenizer)
     batches = make_batches(settings, tokenizer, config, lines)
     valid_batches = make_batches(settings, tokenizer, config, valid_lines, shuffle=False)
     model = make_model(settings, config, batches.num_batches)
-    run = common.open_run(settings, tokenizer, config, model, unknown, batches, valid_batches)
+    run = common.begin_run(settings, tokenizer, config, model, unknown, batches, valid_batches)
     speed = kt.data.input_speed(batches)
     print(f"input alone: {speed:,.0f} tokens a second", flush=True)
     fill = kt.tasks.MaskFiller(model, tokenizer, settings.row_length)
     samples = kt.monitoring.SampleGuesses(settings.log_dir, fill, valid_lines, settings.seed)
-    history, position = common.fit(settings, run, model, batches, valid_batches, samples)
+    history, position = common.train(settings, run, model, batches, valid_batches, samples)
     model.save(run.model_file)
     # The masks of held-out text are always the same.
     found = model.evaluate(valid_batches.dataset(), return_dict=True, verbose=0)
     metrics = {f"valid_{name}": value for name, value in found.items()}
     metrics["input_tokens_per_second"] = round(speed, 1)
-    command_line.show_table("Masked words", samples.titles, samples.rows())
+    terminal.show_table("Masked words", samples.titles, samples.rows())
     common.finish(settings, run, model, batches, history, position, metrics)
 
 
@@ -150,12 +150,12 @@ def fill(options: Filling):
     """Fills the [MASK]s of standard input: the likeliest completions of every line."""
 
     def show(line, completions):
-        rows = [f"{p:.4f}\t{command_line.one_line(text)}\n" for text, p in completions or ()]
+        rows = [f"{p:.4f}\t{terminal.one_line(text)}\n" for text, p in completions or ()]
         return "".join(rows) or None
 
     task = kt.tasks.MaskFiller.load(options.run, options.int8)
     answer = functools.partial(task, n=options.guesses)
-    command_line.answer_lines(task, "filled", show, answer)
+    terminal.answer_lines(task, "filled", show, answer)
 
 
 COMMANDS = (fill,)

@@ -21,7 +21,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's notes on the 
 import keras
 
 import keras_transformer as kt
-from keras_transformer.recipes import built_in_corpus, command_line, common
+from keras_transformer.checks import require
+from keras_transformer.recipes import beginning, built_in_corpus, command_line, common, terminal
+from keras_transformer.recipes.flags import flag_of
 from keras_transformer.training.json_files import write_json
 
 
@@ -62,24 +64,24 @@ class Settings(common.Settings):
     patience: int = 3  # epochs without a better one until training ends
 
     @property
-    def tokens(self):
+    def tokens(self) -> str:
         return self.pooling or ("first" if self.from_zoo else "mean")
 
-    def is_built_in(self):
+    def is_built_in(self) -> bool:
         return not (self.train or self.from_run or self.from_zoo)
 
-    def check(self):
+    def check(self) -> None:
         super().check()
         needs = {"valid": "train", "test": "train", "regression": "train", "fresh": "from_run"}
         for name, other in needs.items():
             if getattr(self, name) and not getattr(self, other):
-                raise ValueError(f"--{name} goes together with {command_line.flag_of(other)}.")
+                raise ValueError(f"--{name} goes together with {flag_of(other)}.")
         if self.from_run and self.from_zoo:
             raise ValueError("Expected --from-run or --from-zoo, not both.")
 
 
 # Text and batches.
-def read_text(settings):
+def read_corpus(settings: Settings):
     """Training, validation and test text, each texts and labels, and the names of the classes.
 
     With --regression the labels are float and the classes None.
@@ -95,13 +97,12 @@ def read_text(settings):
 
     train = read(settings.train)
     classes = None if settings.regression else sorted(set(train[1]))
-    if classes and len(classes) < 2:
-        raise ValueError(f"{settings.train}: expected at least two labels, found {classes[0]!r}")
+    require(classes is None or classes[1:], "several labels", f"{classes}", where=settings.train)
     valid, test = (path and read(path, classes) for path in (settings.valid, settings.test))
-    return *common.hold_out(train, valid, test, settings.seed), classes
+    return *common.hold_out_missing(train, valid, test, settings.seed), classes
 
 
-def make_batches(settings, tokenizer, config, classes, text, shuffle=True):
+def make_batches(settings: Settings, tokenizer, config, classes, text, shuffle=True):
     texts, labels = text
     return kt.data.LabelledBatches(
         tokenizer.encode(texts),
@@ -118,40 +119,40 @@ def make_batches(settings, tokenizer, config, classes, text, shuffle=True):
 
 
 # Model.
-def make_config(settings, tokenizer):
+def make_config(settings: Settings, tokenizer) -> kt.TransformerConfig:
     if settings.from_run:
         changes = {"line_start_id": None}  # a row is one text
         changes |= {} if settings.dropout is None else {"dropout": settings.dropout}
         return replace(kt.training.Run.open(settings.from_run, "masked_lm").config, **changes)
     sizes = {"max_sequence_length": settings.max_length, "num_segments": 0}
     pooler = settings.tokens == "first"
-    return common.make_config(settings, tokenizer, preset="bert_mini", **sizes, pooler=pooler)
+    return beginning.make_config(settings, tokenizer, preset="bert_mini", **sizes, pooler=pooler)
 
 
-def make_model(settings, config, num_classes, num_batches):
+def make_model(settings: Settings, config, num_classes, num_batches):
     """The compiled model; its one class is the number of --regression."""
     model = kt.models.sequence_classifier(config, num_classes, settings.tokens)
     if settings.from_run and not settings.fresh:
         pretrained = kt.tasks.MaskFiller.load(settings.from_run).model
         new = kt.models.copy_weights(pretrained, model)
-        common.begin_from(settings, model, settings.from_run, new)
-    common.load_zoo(settings, model)
+        beginning.begin_from(settings, model, settings.from_run, new)
+    beginning.load_zoo(settings, model)
     if settings.freeze is not None:
         kt.training.freeze(model, settings.freeze)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     metrics = [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
     if settings.regression:
         loss, metrics = "mean_squared_error", ["mse", "mae"]
-    model.compile(common.make_optimizer(settings, model, num_batches), loss, metrics=metrics)
+    model.compile(beginning.make_optimizer(settings, model, num_batches), loss, metrics=metrics)
     return model
 
 
 # Train.
-def train(settings):
+def train(settings: Settings) -> None:
     common.prepare(settings)
-    *texts, classes = read_text(settings)
+    *texts, classes = read_corpus(settings)
     lowercase = settings.lowercase
-    tokenizer = common.make_tokenizer(settings, texts[0][0], "wordpiece", lowercase=lowercase)
+    tokenizer = beginning.make_tokenizer(settings, texts[0][0], "wordpiece", lowercase=lowercase)
     unknown = common.check_unknown(settings, tokenizer, [text for text, _ in texts])
     config = make_config(settings, tokenizer)
     batches, valid_batches, test_batches = parts = [
@@ -159,7 +160,7 @@ def train(settings):
         for text in texts
     ]
     model = make_model(settings, config, len(classes) if classes else 1, batches.num_batches)
-    run = common.open_run(settings, tokenizer, config, model, unknown, *parts)
+    run = common.begin_run(settings, tokenizer, config, model, unknown, *parts)
     write_json(run.folder / "classes.json", classes)
     labels = classes or [f"{limit(texts[0][1]):g}" for limit in (min, max)]
     print(f"{'classes' if classes else 'numbers, from and to'}: {', '.join(labels)}", flush=True)
@@ -169,7 +170,7 @@ def train(settings):
         look = [kt.monitoring.ConfusionMatrix(settings.log_dir, classes, answers)]
     measure = functools.partial(kt.monitoring.report, batches=valid_batches, classes=classes)
     best = kt.training.keep_best(run.model_file, quantity, mode, settings.patience, measure)
-    history, position = common.fit(settings, run, model, batches, valid_batches, *look, *best)
+    history, position = common.train(settings, run, model, batches, valid_batches, *look, *best)
     model = keras.models.load_model(run.model_file, compile=False)  # of the best epoch
     found = kt.monitoring.report(model, test_batches, classes)
     found[f"valid_{quantity}"] = measure(model)[quantity]
@@ -187,9 +188,9 @@ def classify(options: common.Finished):
 
     def show(line, answer):
         text = "{}\t{:.4f}".format(*answer) if task.labels else f"{answer:.6g}"
-        return command_line.one_line(text) if line.strip() else ""
+        return terminal.one_line(text) if line.strip() else ""
 
-    command_line.answer_lines(task, "classified", show, truncate=True)
+    terminal.answer_lines(task, "classified", show, truncate=True)
 
 
 COMMANDS = (classify,)

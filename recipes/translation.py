@@ -21,7 +21,8 @@ from typing import ClassVar
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's notes on the machine
 
 import keras_transformer as kt
-from keras_transformer.recipes import built_in_corpus, command_line, common
+from keras_transformer.recipes import beginning, built_in_corpus, command_line, common, terminal
+from keras_transformer.recipes.flags import flag_of
 
 
 # The flags of training, beside those of common.Settings, and of commands for finished runs.
@@ -63,14 +64,14 @@ class Settings(Decoding, common.Settings):
     clip_norm: float = 25.0  # largest norm of all gradients together
     average: int = 10  # epochs whose weights are averaged at the end
 
-    def is_built_in(self):
+    def is_built_in(self) -> bool:
         return not (self.source or self.pairs or self.from_zoo)
 
-    def check(self):
+    def check(self) -> None:
         super().check()
         for part in ("", "valid_", "test_"):
             if bool(getattr(self, f"{part}source")) != bool(getattr(self, f"{part}target")):
-                flag = command_line.flag_of(part)
+                flag = flag_of(part)
                 raise ValueError(f"{flag}source and {flag}target go together.")
         if self.source and self.pairs:
             raise ValueError("Expected --source and --target, or --pairs, not both.")
@@ -78,18 +79,18 @@ class Settings(Decoding, common.Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finished(Decoding, common.Finished):
+class Translating(Decoding, common.Finished):
     pass
 
 
 @dataclass(frozen=True, kw_only=True)
-class Files(Finished):
+class Files(Translating):
     source: str  # sentences, one a line
     target: str  # their reference translations
 
 
 # Text and batches.
-def read_text(settings):
+def read_corpus(settings: Settings):
     """Training, validation and test text, each a pair of lists of lines."""
     read = kt.text.read_parallel
     if settings.pairs:
@@ -101,10 +102,10 @@ def read_text(settings):
         return [tuple(map(list, zip(*pairs, strict=True))) for pairs in parts]
     valid = settings.valid_source and read(settings.valid_source, settings.valid_target)
     test = settings.test_source and read(settings.test_source, settings.test_target)
-    return common.hold_out(train, valid, test, settings.seed)
+    return common.hold_out_missing(train, valid, test, settings.seed)
 
 
-def make_batches(settings, tokenizer, text, shuffle=True):
+def make_batches(settings: Settings, tokenizer, text, shuffle=True):
     return kt.data.PairBatches.of_text(
         tokenizer,
         *text,
@@ -116,9 +117,9 @@ def make_batches(settings, tokenizer, text, shuffle=True):
 
 
 # Model.
-def make_model(settings, config):
+def make_model(settings: Settings, config):
     model = kt.models.encoder_decoder(config)
-    common.load_zoo(settings, model)
+    beginning.load_zoo(settings, model)
     rate = kt.training.InverseSquareRoot(settings.peak_learning_rate, settings.warmup_updates)
     clip = settings.clip_norm or None
     figures = [kt.training.MaskedAccuracy, kt.training.Perplexity]
@@ -132,20 +133,20 @@ def make_model(settings, config):
 
 
 # Train.
-def train(settings):
+def train(settings: Settings) -> None:
     common.prepare(settings)
-    text, valid_text, test_text = texts = read_text(settings)
-    tokenizer = common.make_tokenizer(settings, text[0] + text[1])
+    text, valid_text, test_text = texts = read_corpus(settings)
+    tokenizer = beginning.make_tokenizer(settings, text[0] + text[1])
     unknown = common.check_unknown(settings, tokenizer, *zip(*texts, strict=True))
     batches = make_batches(settings, tokenizer, text)
     valid_batches = make_batches(settings, tokenizer, valid_text, shuffle=False)
-    config = common.make_config(settings, tokenizer, max_sequence_length=settings.max_length)
+    config = beginning.make_config(settings, tokenizer, max_sequence_length=settings.max_length)
     model = make_model(settings, config)
-    run = common.open_run(settings, tokenizer, config, model, unknown, batches, valid_batches)
+    run = common.begin_run(settings, tokenizer, config, model, unknown, batches, valid_batches)
     greedy = kt.tasks.Translator(model, tokenizer, 1, max_length=settings.max_length, retry=False)
     scores = kt.monitoring.TranslationScores(settings.tokenize, settings.lowercase)
     samples = kt.monitoring.SampleTranslations(settings.log_dir, greedy, *valid_text, scores)
-    history, position = common.fit(
+    history, position = common.train(
         settings, run, model, batches, valid_batches, samples, keep=settings.average
     )
     kt.training.average_checkpoints(run, model, last=settings.average)
@@ -157,29 +158,29 @@ def train(settings):
     valid = model.evaluate(valid_batches.dataset(), return_dict=True, verbose=0)
     found |= {"valid_loss": valid["loss"], "valid_perplexity": valid["perplexity"]}
     rows = zip(*(map(tokenizer.plain, side) for side in test_text), outputs, strict=True)
-    command_line.show_table("Translations", samples.titles, rows)
+    terminal.show_table("Translations", samples.titles, rows)
     common.finish(settings, run, model, batches, history, position, found)
 
 
 # Translate and score.
-def load(options):
+def load_translator(options: Translating) -> kt.tasks.Translator:
     return kt.tasks.Translator.load(
         options.run, options.int8, beams=options.beams, length_penalty=options.length_penalty
     )
 
 
-def translate(options: Finished):
+def translate(options: Translating):
     """Translates standard input, a line each."""
-    show = lambda line, text: command_line.one_line(text or "")  # noqa: E731
-    command_line.answer_lines(load(options), "translated", show)
+    show = lambda line, text: terminal.one_line(text or "")  # noqa: E731
+    terminal.answer_lines(load_translator(options), "translated", show)
 
 
 def evaluate(options: Files):
     """BLEU and chrF of the translations of a file."""
     scores = kt.monitoring.TranslationScores(options.tokenize, options.lowercase)
     source, target = kt.text.read_parallel(options.source, options.target)
-    translator = load(options)
-    failed = command_line.report(translator.problems(source), "translated")
+    translator = load_translator(options)
+    failed = terminal.name_lines(translator.problems(source), "translated")
     print(json.dumps(scores.of(translator, source, target)[1], indent=2))
     sys.exit(1 if failed else 0)
 

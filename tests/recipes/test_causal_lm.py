@@ -17,7 +17,7 @@ import user
 
 import keras_transformer as kt
 from keras_transformer.recipes import built_in_corpus, causal_lm
-from keras_transformer.recipes.command_line import one_line
+from keras_transformer.recipes.terminal import one_line
 from keras_transformer.training import figures
 
 LETTERS = "abcdefghij"  # each a word, always with the next one after it
@@ -322,7 +322,7 @@ def test_a_modern_model_looks_back_no_further_than_its_window(there):
 
 def test_whole_documents_are_held_out(there):
     settings = causal_lm.Settings.parse("--text short.txt --documents".split(), "")
-    train, valid = (text.splitlines() for text in causal_lm.read_text(settings))
+    train, valid = (text.splitlines() for text in causal_lm.read_corpus(settings))
     lines = Path("short.txt").read_text().splitlines()
     assert len(valid) == len(set(valid)) == len(set(lines)) // 10
     assert sorted(train) == sorted(line for line in lines if line not in valid)
@@ -496,7 +496,7 @@ def test_lines_with_unknown_characters_are_named(there, monkeypatch, capsys, nam
         ("--resume --name first --batch-size 4", "batch_size was 8 and is now 4"),
         ("generate --run no/such/folder --prompt a", "Expected a folder, "),
         ("generate --run runs/other --prompt a", "Received: one of masked_lm.py"),
-        ("generate --run runs/unfinished --prompt a", "training is not over"),
+        ("generate --run runs/unfinished --prompt a", "a run whose training is over"),
         ("generate --run runs/first --prompt ''", "an empty prompt"),
         ("generate --run runs/letters --prompt 'x a, é'", "'x', ',', 'é' were never seen"),
         ("generate --run runs/letters --prompt 'xx a'", "'x' was never seen"),
@@ -537,6 +537,6 @@ def test_without_text_there_is_the_built_in_corpus(monkeypatch):
     assert causal_lm.Settings.parse(["--epochs", "1"], "").epochs == 1
     pairs = [(f"Line {i}.", f"Linha {i}.") for i in range(1000)]
     monkeypatch.setattr(built_in_corpus, "split_pairs", lambda *_, seed: (pairs, [], []))
-    text, valid_text = causal_lm.read_text(built_in)
+    text, valid_text = causal_lm.read_corpus(built_in)
     assert text + valid_text == "".join(f"{english}\n" for english, _ in pairs)
     assert len(valid_text) == pytest.approx(len(text) / 9, rel=0.01)

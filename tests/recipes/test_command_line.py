@@ -15,7 +15,8 @@ from typing import ClassVar
 import pytest
 import user
 
-from keras_transformer.recipes import command_line, common
+from keras_transformer import zoo
+from keras_transformer.recipes import beginning, command_line, common, terminal
 from keras_transformer.text import train_tokenizer
 from keras_transformer.training import Run, RunError
 
@@ -54,7 +55,7 @@ def there(tmp_path, monkeypatch):
 
 
 def store(name, *arguments, **changes):
-    """A run as `common.open_run` leaves it."""
+    """A run as `common.begin_run` leaves it."""
     settings = parse("--name", name, *arguments)
     return Run.create(settings.folder, {**settings.stored(), **changes})
 
@@ -102,18 +103,18 @@ def test_numbers_that_no_run_can_have(flag):
 
 def test_one_line():
     breaks = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"
-    assert command_line.one_line(f"a{'b'.join(breaks)}c").count("b") == len(breaks) - 1
-    assert len(command_line.one_line("".join(f"x{end}" for end in breaks)).splitlines()) == 1
-    assert command_line.one_line("") == ""
+    assert terminal.one_line(f"a{'b'.join(breaks)}c").count("b") == len(breaks) - 1
+    assert len(terminal.one_line("".join(f"x{end}" for end in breaks)).splitlines()) == 1
+    assert terminal.one_line("") == ""
 
 
 def test_a_mark_before_standard_input_and_a_closed_one(monkeypatch):
     data = io.TextIOWrapper(io.BytesIO("\ufeffé\r\nb".encode()))
     monkeypatch.setattr(sys, "stdin", data)
-    assert list(command_line.standard_input()) == [(1, ["é", "b"])]
+    assert list(terminal.standard_input()) == [(1, ["é", "b"])]
     monkeypatch.setattr(sys, "stdin", None)
     with pytest.raises(ValueError, match="it is closed"):
-        list(command_line.standard_input())
+        list(terminal.standard_input())
 
 
 def test_closed_streams_take_what_is_said(monkeypatch):
@@ -148,9 +149,9 @@ def test_a_reader_who_has_enough_ends_the_program_quietly(lines):
 
 
 def test_changes_to_a_preset_are_those_asked_for():
-    assert common.model_changes(parse()) == {}
+    assert beginning.model_changes(parse()) == {}
     settings = parse("--num-layers", "3", "--dropout", "0")
-    assert common.model_changes(settings) == {"num_layers": 3, "dropout": 0.0}
+    assert beginning.model_changes(settings) == {"num_layers": 3, "dropout": 0.0}
 
 
 def test_settings_of_a_run_come_before_defaults_and_after_the_command_line():
@@ -247,15 +248,15 @@ def test_resume_and_settings_need_what_they_name(tmp_path):
 def test_standard_input_comes_in_numbered_chunks(monkeypatch):
     text = "".join(f"é{i}\n" for i in range(2500)) + "\r\nlast"
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
-    found = list(command_line.standard_input())
+    found = list(terminal.standard_input())
     assert [(first, len(lines)) for first, lines in found] == [(1, 1024), (1025, 1024), (2049, 454)]
     assert found[1][1][0] == "é1024" and found[2][1][-2:] == ["", "last"]
 
 
 def test_a_line_that_is_not_utf_8_is_named(monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"a\nb\n\xff\n")))
-    with pytest.raises(ValueError, match="standard input, line 3: not UTF-8"):
-        list(command_line.standard_input())
+    with pytest.raises(ValueError, match="standard input, line 3: expected UTF-8"):
+        list(terminal.standard_input())
 
 
 @pytest.mark.parametrize(
@@ -285,8 +286,8 @@ def test_what_was_not_measured_again_stays(capsys):
 
 def test_a_published_model_has_no_built_in_settings_and_no_other_parts(monkeypatch):
     monkeypatch.setattr(Settings, "families", ("gpt2",))
-    monkeypatch.setattr(common.kt.zoo, "load_config", lambda path: None)
-    monkeypatch.setattr(common.kt.zoo, "model_type", lambda path: "gpt2")
+    monkeypatch.setattr(zoo, "load_config", lambda path: None)
+    monkeypatch.setattr(zoo, "model_type", lambda path: "gpt2")
     settings = parse("--from-zoo", "there", "--dropout", "0.2", "--lora", "4")
     assert (settings.rate, settings.lora) == (0.1, 4)
     with pytest.raises(ValueError, match="--from-zoo brings its own model and tokenizer, not --nu"):
@@ -312,7 +313,7 @@ def test_a_published_model_has_no_built_in_settings_and_no_other_parts(monkeypat
         ("anser --run x", "Expected answer (did you mean answer?), or flags. Received: anser"),
         ("answer", "--run"),
         ("answer --run x --beams 0", "Expected --beams to be at least 1. Received: --beams=0"),
-        ("answer --run x --beam 2", "(did you mean --beams?). Received: --beam"),
+        ("answer --run x --beems 2", "(did you mean --beams?). Received: --beems"),
         ("answer --run x --int9", "(did you mean --int8?)"),
     ],
 )
@@ -332,7 +333,9 @@ def answer(options: Options):
 
 def test_commands_and_training_get_their_flags(capsys):
     main(["answer", "--run", "x", "--beams", "2"])
-    assert capsys.readouterr().out == "x 2\n"
+    main(["answer", "--run", "x", "--beam=3"])  # as it was called
+    main(["answer", "--run", "x", "--beam", "4"])
+    assert capsys.readouterr().out == "x 2\nx 3\nx 4\n"
     found = []
 
     def keep(settings):

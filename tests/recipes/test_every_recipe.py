@@ -181,7 +181,7 @@ def test_commands_refuse_what_is_no_finished_run(there, tmp_path):
     Path("runs/foreign/settings.json").write_text('{"recipe": "other"}')
     word = page.COMMANDS[0].__name__
     for name, said in (
-        ("unfinished", "has no model.keras: its training is not over"),
+        ("unfinished", "a run whose training is over, with model.keras"),
         ("foreign", f"a run of {page.Settings.recipe}.py. Received: one of other.py"),
     ):
         assert said in user.message(page, [word, "--run", f"runs/{name}"])

@@ -18,8 +18,8 @@ import user
 
 import keras_transformer as kt
 from keras_transformer.recipes import (
+    beginning,
     causal_lm,
-    common,
     masked_lm,
     text_classification,
     translation,
@@ -186,10 +186,10 @@ def arguments(recipe, flags):
 def begin(recipe, flags):
     """`(settings, tokenizer, config)` of a run that is not begun."""
     settings = recipe.Settings.parse(arguments(recipe, flags), "")
-    tokenizer = common.make_tokenizer(settings, None)
+    tokenizer = beginning.make_tokenizer(settings, None)
     if recipe is translation:
         length = {"max_sequence_length": settings.max_length}
-        return settings, tokenizer, common.make_config(settings, tokenizer, **length)
+        return settings, tokenizer, beginning.make_config(settings, tokenizer, **length)
     return settings, tokenizer, recipe.make_config(settings, tokenizer)
 
 
@@ -302,7 +302,7 @@ def test_pairs_of_sentences_go_on_from_bert(capsys):
     settings, tokenizer, config = begin(masked_lm, f"--from-zoo bert {PAIRS}")
     model = masked_lm.make_model(settings, config, 9)
     assert capsys.readouterr().out.strip().endswith("new: next_sentence, pooled_output")
-    lines, _ = masked_lm.read_text(settings)
+    lines, _ = masked_lm.read_corpus(settings)
     batch = next(masked_lm.make_batches(settings, tokenizer, config, lines).epoch(0))
     assert np.isfinite(model.train_on_batch(*batch)).all()
 

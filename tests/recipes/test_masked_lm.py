@@ -237,5 +237,5 @@ def test_without_text_there_is_the_built_in_corpus():
     assert (built_in.num_layers, built_in.row_length, built_in.epochs) == (2, 64, 8)
     assert (own.num_layers, own.row_length, own.epochs) == (None, 128, 10)
     assert masked_lm.Settings.parse(["--epochs", "1"], "").epochs == 1
-    train, valid = masked_lm.read_text(built_in)
+    train, valid = masked_lm.read_corpus(built_in)
     assert (len(train), len(valid)) == (30_000, 500) and not {*train} & {*valid}

@@ -92,7 +92,7 @@ def test_translate_reports_what_it_cannot_read(there, monkeypatch, capsys):
     out, err = capsys.readouterr()
     assert err.strip() == "line 2: 26 tokens, the model reads 20; not translated"
     assert out.count("\n") == 3 and out.split("\n")[1] == ""
-    assert "line 2: not UTF-8" in run_translate(monkeypatch, b"w1\n\xff\n")
+    assert "line 2: expected UTF-8" in run_translate(monkeypatch, b"w1\n\xff\n")
 
 
 def test_evaluate_scores_two_files(there, capsys):
@@ -164,7 +164,7 @@ def test_pairs_hold_out_whole_sources(there, tmp_path):
     path = tmp_path / "pairs.tsv"
     path.write_text("".join(f"{s}\t{t}\n" for s, t in rows))
     settings = translation.Settings.parse(["--pairs", str(path)], "")
-    train, valid, test = translation.read_text(settings)
+    train, valid, test = translation.read_corpus(settings)
     parts = [set(part[0]) for part in (train, valid, test)]
     assert len(valid[0]) == len(set(valid[0])) == 4 and len(test[0]) == 3
     assert not (parts[0] & parts[1] or parts[0] & parts[2] or parts[1] & parts[2])
