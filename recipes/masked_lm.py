@@ -88,7 +88,7 @@ def make_batches(settings: Settings, tokenizer, config, lines, shuffle=True):
         tokenizer,
         batch_size=settings.batch_size,
         row_length=settings.row_length,
-        rate=settings.mask_rate,
+        mask_rate=settings.mask_rate,
         whole_words=settings.whole_words,
         next_sentence=settings.next_sentence,
         segments=config.num_segments > 0,
