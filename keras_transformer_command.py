@@ -55,7 +55,7 @@ def find_recipes() -> dict[str, str]:
             continue
         page = ast.parse(path.read_bytes())
         if {"Settings", "main"} & {getattr(node, "name", None) for node in page.body}:
-            found[path.stem.replace("_", "-")] = ast.get_docstring(page).partition("\n")[0]
+            found[path.stem.replace("_", "-")] = (ast.get_docstring(page) or "").partition("\n")[0]
     return found
 
 
@@ -223,7 +223,9 @@ def main(arguments: list[str] | None = None) -> None:
         known = find_recipes()
         name = word.replace("_", "-")
         if word in ("-h", "--help"):
-            summaries = {c: inspect.getdoc(f).partition("\n")[0] for c, f in COMMANDS.items()}
+            summaries = {
+                c: (inspect.getdoc(f) or "").partition("\n")[0] for c, f in COMMANDS.items()
+            }
             print(HELP.format(recipes=in_columns(known), commands=in_columns(summaries)), end="")
         elif word == "--version":
             print(importlib.metadata.version("keras-transformer-zoo"))

@@ -1,5 +1,6 @@
 """One way to refuse: what was expected, and what came instead."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from keras_transformer.types import Shape, Tensor
@@ -10,7 +11,7 @@ def refusal(
     received: str | None = None,
     /,
     *,
-    where: str | None = None,
+    where: object = None,
     error: type[Exception] = ValueError,
     **values: Any,
 ) -> Exception:
@@ -19,7 +20,7 @@ def refusal(
     Args:
         expectation: str, what would have been right.
         received: str, what came, where no value says it.
-        where: str, the file, and its line if there is one.
+        where: the file, and its line if there is one.
         error: class of the error.
         **values: what came, by name.
 
@@ -57,7 +58,7 @@ def check_shape(name: str, mask: Tensor | None, expected: Shape) -> None:
         require(fits, f"{name} of shape {expected}", shape=shape)
 
 
-def check_at_least(least, **arguments):
+def check_at_least(least: float, **arguments: Any) -> None:
     """Raises unless every argument is at least `least`.
 
     >>> check_at_least(1, batch_size=0)
@@ -68,7 +69,7 @@ def check_at_least(least, **arguments):
         require(value >= least, f"{name} to be at least {least}", **{name: value})
 
 
-def some(names, count=20):
+def some(names: Iterable, count: int = 20) -> str:
     """The first `count` names, and how many there are beside them, for a message.
 
     >>> some(["a", "b", "c", "d"], count=2)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keras_transformer.checks import check_at_least, require
+from keras_transformer.checks import check_at_least, refusal, require
 from keras_transformer.data.epochs import EpochBatches
 from keras_transformer.data.masker import MASK_RATE, Masker
 from keras_transformer.data.packing import pack_pieces
@@ -88,11 +88,10 @@ class MaskedBatches(EpochBatches):
         shuffle: bool = True,
         seed: int = 0,
     ):
-        require(
-            tokenizer.mask_id is not None,
-            "a tokenizer with a mask token, as train_tokenizer(..., mask=True) makes",
-            kind=tokenizer.kind,
-        )
+        mask_id = tokenizer.mask_id
+        if mask_id is None:
+            expectation = "a tokenizer with a mask token, as train_tokenizer(..., mask=True) makes"
+            raise refusal(expectation, kind=tokenizer.kind)
         check_at_least(1, batch_size=batch_size)
         check_at_least(6, row_length=row_length)
         self.batch_size, self.row_length = batch_size, row_length
@@ -103,7 +102,7 @@ class MaskedBatches(EpochBatches):
         self.num_predictions = math.ceil(mask_rate * row_length)
         self.mask = Masker(
             tokenizer.vocabulary_size,
-            tokenizer.mask_id,
+            mask_id,
             tokenizer.special_ids,
             self.num_predictions,
             mask_rate,

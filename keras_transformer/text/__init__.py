@@ -5,10 +5,10 @@ from keras_transformer.text.corpus import (
     read_lines,
     read_pairs,
     read_parallel,
-    read_table,
     read_text,
 )
 from keras_transformer.text.published import load_published
+from keras_transformer.text.table import read_table
 from keras_transformer.text.tokenizer import Tokenizer
 from keras_transformer.text.tokenizers import (
     KINDS,

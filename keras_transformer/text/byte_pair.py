@@ -1,7 +1,9 @@
 """Byte-level BPE, as GPT-2 has it."""
 
+from keras_transformer.checks import require
 from keras_transformer.text.corpus import TextError
-from keras_transformer.text.tokenizer import DEFAULT_SIZE, Tokenizer, cased, in_parts, too_large
+from keras_transformer.text.tokenizer import Tokenizer
+from keras_transformer.text.training import DEFAULT_SIZE, cased, in_parts, too_large
 
 # How GPT-2 writes the bytes that are white space: tab to carriage return, and space.
 _WHITE_SPACE = tuple("ĉĊċČčĠ")
@@ -20,13 +22,13 @@ class BytePair(Tokenizer):
     file = "byte_pair.json"
     lossless = True
 
-    def __init__(self, kind, lowercase, serialized, mask=False):
+    def __init__(self, kind: str, lowercase: bool, serialized: bytes, mask: bool = False):
         import tokenizers
 
         self._model = tokenizers.Tokenizer.from_buffer(serialized)
         self._model.encode_special_tokens = True  # a special token in text is only text
         ids = self._model.get_vocab()
-        super().__init__(kind, lowercase, sorted(ids, key=ids.get), mask)
+        super().__init__(kind, lowercase, sorted(ids, key=lambda token: ids[token]), mask)
 
     @staticmethod
     def _is_beginning(token):
@@ -40,11 +42,13 @@ class BytePair(Tokenizer):
         alphabet = byte_level.alphabet()
         least = len(alphabet) + len(special_tokens)
         size = vocabulary_size or DEFAULT_SIZE
-        if size < least:
-            raise TextError(
-                f"Expected vocabulary_size at least {least} for {len(alphabet)} bytes and "
-                f"{len(special_tokens)} special tokens. Received: {vocabulary_size=}"
-            )
+        require(
+            size >= least,
+            f"vocabulary_size at least {least} for {len(alphabet)} bytes and "
+            f"{len(special_tokens)} special tokens",
+            vocabulary_size=vocabulary_size,
+            error=TextError,
+        )
         model = tokenizers.Tokenizer(tokenizers.models.BPE())
         model.pre_tokenizer = byte_level
         model.decoder = tokenizers.decoders.ByteLevel()
@@ -66,7 +70,7 @@ class BytePair(Tokenizer):
     def _text(self, ids):
         return self._model.decode(ids, skip_special_tokens=False)
 
-    def _file_bytes(self):
+    def file_bytes(self) -> bytes:
         return self._model.to_str().encode()
 
     @staticmethod

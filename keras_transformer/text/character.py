@@ -3,10 +3,12 @@
 import json
 import sys
 from collections import Counter
+from collections.abc import Iterable
 
 import numpy as np
 
-from keras_transformer.text.tokenizer import Tokenizer, cased, most_frequent
+from keras_transformer.text.tokenizer import Tokenizer
+from keras_transformer.text.training import cased, most_frequent
 
 
 class Character(Tokenizer):
@@ -18,7 +20,7 @@ class Character(Tokenizer):
     file = "vocabulary.json"  # a newline is a token: lines cannot hold it
     lossless = True
 
-    def __init__(self, kind, lowercase, tokens, mask=False):
+    def __init__(self, kind: str, lowercase: bool, tokens: Iterable[str], mask: bool = False):
         super().__init__(kind, lowercase, tokens, mask)
         first = len(self.special_ids)
         self._id_of = np.full(sys.maxunicode + 1, self.unknown_id, "int32")
@@ -45,7 +47,7 @@ class Character(Tokenizer):
     def _text(self, ids):
         return "".join(self.vocabulary[i] for i in ids)
 
-    def _file_bytes(self):
+    def file_bytes(self) -> bytes:
         return json.dumps(self.vocabulary).encode()
 
     @staticmethod

@@ -1,6 +1,11 @@
 """Special tokens around one text, or around the two texts of a pair."""
 
+from collections.abc import Sequence
+
 import numpy as np
+
+from keras_transformer.checks import require
+from keras_transformer.types import Ids
 
 
 class Frame:
@@ -24,7 +29,7 @@ class Frame:
     ([2, 5, 6, 3, 8, 3], [0, 0, 0, 0, 1, 1])
     """
 
-    def __init__(self, *parts, odd_to_first=False):
+    def __init__(self, *parts: tuple[list[int] | int, int], odd_to_first: bool = False):
         self.parts = parts
         self.odd_to_first = odd_to_first
         special = [part for part, _ in parts if isinstance(part, list)]
@@ -32,17 +37,19 @@ class Frame:
         self.before = parts[0][0] if parts[0][0] in special else []
         self.after = parts[-1][0] if parts[-1][0] in special else []
 
-    def check(self, max_length):
+    def check(self, max_length: int | None) -> None:
         """Raises a ValueError unless the special tokens fit."""
         if max_length is None:
             return
-        if not isinstance(max_length, int | np.integer) or max_length < self.num_special:
-            raise ValueError(
-                f"Expected max_length, an int, of at least {self.num_special}, the number of "
-                f"special tokens. Received: {max_length=}"
-            )
+        require(
+            isinstance(max_length, int | np.integer) and max_length >= self.num_special,
+            f"max_length, an int, of at least {self.num_special}, the number of special tokens",
+            max_length=max_length,
+        )
 
-    def fill(self, texts, max_length=None, from_left=False):
+    def fill(
+        self, texts: Sequence[Ids], max_length: int | None = None, from_left: bool = False
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Puts texts into the frame.
 
         Args:

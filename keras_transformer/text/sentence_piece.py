@@ -4,8 +4,10 @@ import io
 import re
 from collections import Counter
 
+from keras_transformer.checks import refusal
 from keras_transformer.text.corpus import TextError
-from keras_transformer.text.tokenizer import DEFAULT_SIZE, Tokenizer, cased, in_parts, too_large
+from keras_transformer.text.tokenizer import Tokenizer
+from keras_transformer.text.training import DEFAULT_SIZE, cased, in_parts, too_large
 
 # The trainer of SentencePiece does not survive a NUL, in text or in a piece.
 _NUL = "\0"
@@ -27,7 +29,7 @@ class SentencePiece(Tokenizer):
 
     file = "tokenizer.model"
 
-    def __init__(self, kind, lowercase, proto, mask=False):
+    def __init__(self, kind: str, lowercase: bool, proto: bytes, mask: bool = False):
         from sentencepiece import SentencePieceProcessor, sentencepiece_model_pb2
 
         self._proto = proto
@@ -57,7 +59,7 @@ class SentencePiece(Tokenizer):
     def _text(self, ids):
         return self._model.decode(ids)
 
-    def _file_bytes(self):
+    def file_bytes(self) -> bytes:
         return self._proto
 
     @staticmethod
@@ -96,15 +98,14 @@ def _learn(kind, lines, vocabulary_size, extra):
             raise too_large(int(most[1]) + extra, vocabulary_size, room)
         least = re.search(r"required_chars\. \d+ vs (\d+)", reason)
         if not least:
-            raise TextError(
-                "Expected text that SentencePiece can learn from. "
-                f"Received: {reason.splitlines()[0][:200]}"
-            )
+            found = reason.splitlines()[0][:200]
+            raise refusal("text that SentencePiece can learn from", found, error=TextError)
         least = int(least[1]) + extra
         room = f", or at least {least:,}, with pieces for all bytes"
-    raise TextError(
-        f"Expected vocabulary_size at least {least:,} for this text's characters. "
-        f"Received: {vocabulary_size=}"
+    raise refusal(
+        f"vocabulary_size at least {least:,} for this text's characters",
+        vocabulary_size=vocabulary_size,
+        error=TextError,
     )
 
 

@@ -1,16 +1,16 @@
 """What all tokenizers share: special ids, `encode`, `decode` and `save`."""
 
 import json
-import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from keras_transformer.checks import require
 from keras_transformer.text.corpus import TextError, read_lines
 from keras_transformer.text.frame import Frame
-
-DEFAULT_SIZE = 8000  # tokens of a vocabulary, where nobody asks for a number and a text has as many
-_SURROGATE = re.compile("[\ud800-\udfff]")
+from keras_transformer.text.training import check_surrogates
+from keras_transformer.types import Ids
 
 
 class Tokenizer:
@@ -42,23 +42,32 @@ class Tokenizer:
     ['a cat']
     """
 
-    special_tokens = ("<pad>", "<unk>", "<s>", "</s>", "<mask>")  # the last one need not be there
+    special_tokens: tuple[str, ...] = (
+        "<pad>",
+        "<unk>",
+        "<s>",
+        "</s>",
+        "<mask>",
+    )  # the last one need not be there
     file = "vocabulary.txt"
     lossless = False
-    prefix_ids = suffix_ids = ()
+    prefix_ids: Sequence[int] = ()
+    suffix_ids: Sequence[int] = ()
     frames = Frame((0, 0)), Frame((0, 0), (1, 1))  # of one text, of a pair
     cuts_left = False  # whether a text that is too long loses its beginning
 
-    def __init__(self, kind, lowercase, tokens, mask=False):
+    def __init__(self, kind: str, lowercase: bool, tokens: Iterable[str], mask: bool = False):
         self.kind = kind
         self.lowercase = lowercase
         self.vocabulary = list(tokens)
         special = self.special_tokens[: 5 if mask else 4]
-        if missing := [token for token in special if token not in self.vocabulary]:
-            raise TextError(
-                f"Expected the special tokens {', '.join(special)} in a {kind} vocabulary. "
-                f"Received: {len(self.vocabulary):,} tokens without {', '.join(missing)}"
-            )
+        missing = [token for token in special if token not in self.vocabulary]
+        require(
+            not missing,
+            f"the special tokens {', '.join(special)} in a {kind} vocabulary",
+            f"{len(self.vocabulary):,} tokens without {', '.join(missing)}",
+            error=TextError,
+        )
         # The first ones of their name: a text may hold the same words.
         self.special_ids = [self.vocabulary.index(token) for token in special]
         self.pad_id, self.unknown_id, self.start_id, self.end_id = self.special_ids[:4]
@@ -67,7 +76,7 @@ class Tokenizer:
         self._begins_word = np.array([self._is_beginning(token) for token in self.vocabulary])
 
     @property
-    def decoder_start_id(self):
+    def decoder_start_id(self) -> int:
         """What a decoder reads first: the start, or the end where texts have a prefix, as BART's.
 
         >>> from keras_transformer.text import train_tokenizer
@@ -77,7 +86,7 @@ class Tokenizer:
         return self.end_id if self.prefix_ids else self.start_id
 
     @property
-    def document_start_id(self):
+    def document_start_id(self) -> int:
         """What a document begins with: the start, or in vocabularies without one the end.
 
         >>> from keras_transformer.text import train_tokenizer
@@ -86,7 +95,7 @@ class Tokenizer:
         """
         return self.end_id if self.start_id is None else self.start_id
 
-    def encode(self, lines):
+    def encode(self, lines: Iterable[str]) -> list[np.ndarray]:
         """Turns lines into ids, without special tokens.
 
         Args:
@@ -106,7 +115,7 @@ class Tokenizer:
             check_surrogates(lines)
             raise
 
-    def encode_stream(self, text):
+    def encode_stream(self, text: str) -> np.ndarray:
         """All of a text of several lines as ids `(T,)`; an end token ends a line where the kind
         knows no newlines, and lines without words are left out.
 
@@ -120,7 +129,7 @@ class Tokenizer:
         ids = (part for line in self.encode(lines) for part in (line, [self.end_id]))
         return np.concatenate([np.array([], "int32"), *ids])
 
-    def encode_target(self, lines):
+    def encode_target(self, lines: Sequence[str]) -> list[np.ndarray]:
         """As `encode`, for texts to `decode` to: some checkpoints have a model for each language.
 
         Args:
@@ -131,7 +140,12 @@ class Tokenizer:
         """
         return self.encode(lines)
 
-    def frame(self, lines, pairs=None, max_length=None):
+    def frame(
+        self,
+        lines: Sequence[str],
+        pairs: Sequence[str] | None = None,
+        max_length: int | None = None,
+    ) -> list[np.ndarray]:
         """As `encode`, with the special tokens that the model wants around a text or a pair.
 
         They are those of `transformers`, which this equals with `truncation=True`. Kinds that were
@@ -151,7 +165,12 @@ class Tokenizer:
         """
         return self.frame_with_segments(lines, pairs, max_length)[0]
 
-    def frame_with_segments(self, lines, pairs=None, max_length=None):
+    def frame_with_segments(
+        self,
+        lines: Sequence[str],
+        pairs: Sequence[str] | None = None,
+        max_length: int | None = None,
+    ) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """As `frame`, and the segment of each id, BERT's second input.
 
         Returns:
@@ -166,16 +185,17 @@ class Tokenizer:
         (['[CLS]', 'a', '[SEP]', 'a', '[SEP]'], [0, 0, 0, 1, 1])
         """
         texts = [self.encode(text) for text in (lines, pairs) if text is not None]
-        if len({len(rows) for rows in texts}) > 1:
-            raise ValueError(
-                f"Expected as many pairs as lines. Received: {len(texts[1])} and {len(texts[0])}"
-            )
+        require(
+            len({len(rows) for rows in texts}) < 2,
+            "as many pairs as lines",
+            f"{len(texts[-1])} and {len(texts[0])}",
+        )
         frame = self.frames[pairs is not None]
         frame.check(max_length)
         rows = [frame.fill(row, max_length, self.cuts_left) for row in zip(*texts, strict=True)]
         return [ids for ids, _ in rows], [segments for _, segments in rows]
 
-    def decode(self, ids):
+    def decode(self, ids: Iterable[Ids]) -> list[str]:
         """Turns ids into lines: up to the end token, special tokens left out, words rejoined.
 
         An unknown token stays visible as the vocabulary writes it.
@@ -188,7 +208,7 @@ class Tokenizer:
         """
         return [self._text(self._ordinary(np.asarray(row).tolist())) for row in ids]
 
-    def plain(self, line):
+    def plain(self, line: str) -> str:
         """The line as `decode` would write it: a reference to compare its output with.
 
         >>> from keras_transformer.text import train_tokenizer
@@ -197,7 +217,7 @@ class Tokenizer:
         """
         return line
 
-    def unknown(self, line):
+    def unknown(self, line: str) -> list[str]:
         """The parts of a line that the text of the vocabulary did not have, for a message.
 
         Args:
@@ -217,7 +237,7 @@ class Tokenizer:
         ids = self.encode(parts)
         return [part for part, row in zip(parts, ids, strict=True) if self.unknown_id in row]
 
-    def word_starts(self, ids):
+    def word_starts(self, ids: Ids) -> np.ndarray:
         """Says where words begin in a line of ids, `(T,) -> (T,)` bool.
 
         >>> from keras_transformer.text import train_tokenizer
@@ -229,7 +249,7 @@ class Tokenizer:
         starts[:1] = True
         return starts
 
-    def save(self, folder):
+    def save(self, folder: str | Path) -> None:
         """Writes `tokenizer.json` and, in a file that each kind names, the vocabulary.
 
         Args:
@@ -246,7 +266,23 @@ class Tokenizer:
         self._write(folder)
 
     def _write(self, folder):
-        (folder / self.file).write_bytes(self._file_bytes())
+        (folder / self.file).write_bytes(self.file_bytes())
+
+    # What a kind has of its own.
+
+    @staticmethod
+    def _is_beginning(token):
+        raise NotImplementedError
+
+    @classmethod
+    def _train(cls, kind, lines, vocabulary_size, lowercase, special_tokens):
+        raise NotImplementedError
+
+    def _encode(self, lines):
+        raise NotImplementedError
+
+    def _text(self, ids):
+        raise NotImplementedError
 
     def _ordinary(self, ids):
         if self.end_id in ids:
@@ -257,55 +293,10 @@ class Tokenizer:
     def _parts(line):
         return "".join(line.split())
 
-    def _file_bytes(self):
+    def file_bytes(self) -> bytes:
+        """The vocabulary as `save` writes it."""
         return "".join(token + "\n" for token in self.vocabulary).encode()
 
     @staticmethod
     def _read_file(path):
         return read_lines(path)
-
-
-def cased(line, lowercase):
-    return line.lower() if lowercase else line
-
-
-def check_surrogates(lines):
-    """Refuses halves of surrogate pairs: UTF-8 cannot write them."""
-    for number, line in enumerate(lines, 1):
-        if found := _SURROGATE.search(line):
-            raise TextError(
-                f"Expected text. Received: {found[0]!r} in line {number:,}, half of a surrogate "
-                "pair, which is no character"
-            )
-
-
-def in_parts(lines, most=1000):
-    """Yields the lines, long ones in parts that begin with white space if their words allow it.
-
-    The trainers of vocabularies leave long lines out, or take time that grows with the square of a
-    word's length.
-
-    >>> list(in_parts(["a cat", "two dogs"], most=6))
-    ['a cat', 'two', ' dogs']
-    """
-    parts = re.compile(rf"(?s).{{0,{most - 1}}}\S(?!\S)|.{{1,{most}}}")
-    for line in lines:
-        yield from parts.findall(line) if len(line) > most else [line]
-
-
-def most_frequent(counts, vocabulary_size, special_tokens):
-    """The tokens of a Counter, all of them or as many as fit beside the special ones."""
-    most = len(counts) + len(special_tokens)
-    if vocabulary_size is None:
-        vocabulary_size = most
-    if vocabulary_size > most:
-        raise too_large(most, vocabulary_size)
-    # most_common keeps the order of first appearance among equals
-    return [token for token, _ in counts.most_common(vocabulary_size - len(special_tokens))]
-
-
-def too_large(most, vocabulary_size, room=""):
-    return TextError(
-        f"Expected vocabulary_size at most {most:,} for this text{room}. "
-        f"Received: {vocabulary_size=}"
-    )

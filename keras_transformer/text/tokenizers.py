@@ -9,29 +9,39 @@ Training is deterministic: the same lines give the same tokenizer.
 
 import difflib
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
+from keras_transformer.checks import refusal, require
 from keras_transformer.text.byte_pair import BytePair
 from keras_transformer.text.character import Character
 from keras_transformer.text.corpus import TextError, read_lines
-from keras_transformer.text.published import Published, load_published
+from keras_transformer.text.published import load_published
+from keras_transformer.text.published_tokenizer import Published
 from keras_transformer.text.sentence_piece import SentencePiece
-from keras_transformer.text.tokenizer import check_surrogates
+from keras_transformer.text.tokenizer import Tokenizer
+from keras_transformer.text.training import check_surrogates
 from keras_transformer.text.whitespace import Whitespace
-from keras_transformer.text.word_piece import Bert, WordPiece
+from keras_transformer.text.word_piece import BertWordPiece, WordPiece
 
-KINDS = {
+KINDS: dict[str, type[Tokenizer]] = {
     "sentencepiece": SentencePiece,
     "sentencepiece_bpe": SentencePiece,
     "wordpiece": WordPiece,
-    "bert": Bert,
+    "bert": BertWordPiece,
     "whitespace": Whitespace,
     "character": Character,
     "bpe": BytePair,
 }
 
 
-def train_tokenizer(kind, lines, vocabulary_size=None, lowercase=False, mask=False):
+def train_tokenizer(
+    kind: str,
+    lines: Iterable[str],
+    vocabulary_size: int | None = None,
+    lowercase: bool = False,
+    mask: bool = False,
+) -> Tokenizer:
     """Learns a vocabulary from text.
 
     Args:
@@ -71,23 +81,21 @@ def train_tokenizer(kind, lines, vocabulary_size=None, lowercase=False, mask=Fal
     if kind not in KINDS:
         closest = difflib.get_close_matches(str(kind), KINDS, n=1)
         hint = f" (did you mean {closest[0]!r}?)" if closest else ""
-        raise ValueError(
-            f"Expected kind to be one of {', '.join(map(repr, KINDS))}{hint}. Received: {kind=}"
-        )
+        raise refusal(f"kind to be one of {', '.join(map(repr, KINDS))}{hint}", kind=kind)
     special_tokens = KINDS[kind].special_tokens[: 5 if mask else 4]
-    if vocabulary_size is not None and vocabulary_size <= len(special_tokens):
-        raise ValueError(
-            f"Expected vocabulary_size to be more than the {len(special_tokens)} special tokens. "
-            f"Received: {vocabulary_size=}"
-        )
+    require(
+        vocabulary_size is None or vocabulary_size > len(special_tokens),
+        f"vocabulary_size to be more than the {len(special_tokens)} special tokens",
+        vocabulary_size=vocabulary_size,
+    )
     lines = list(lines)
-    if not any(line.strip() for line in lines):
-        raise TextError("Expected text to learn a vocabulary from. Received: no line with text")
+    has_text = any(line.strip() for line in lines)
+    require(has_text, "text to learn a vocabulary from", "no line with text", error=TextError)
     check_surrogates(lines)
     return KINDS[kind]._train(kind, lines, vocabulary_size, lowercase, special_tokens)
 
 
-def load_vocabulary(path):
+def load_vocabulary(path: str | Path) -> Tokenizer:
     """Makes a tokenizer of kind `"bert"` from a published `vocab.txt`, a token a line.
 
     A vocabulary without capitals is an uncased one: text is lower-cased and loses its accents.
@@ -111,16 +119,21 @@ def load_vocabulary(path):
     ([5, 6], 4)
     """
     tokens = read_lines(path)
-    if missing := [token for token in Bert.special_tokens if token not in tokens]:
-        raise TextError(
-            f"{path}: expected a vocabulary with the special tokens "
-            f"{', '.join(Bert.special_tokens)}, it lacks {', '.join(missing)}"
-        )
-    ordinary = (token for token in tokens if token not in Bert.special_tokens)
-    return Bert("bert", all(token == token.lower() for token in ordinary), tokens, mask=True)
+    missing = [token for token in BertWordPiece.special_tokens if token not in tokens]
+    require(
+        not missing,
+        f"a vocabulary with the special tokens {', '.join(BertWordPiece.special_tokens)}",
+        f"{len(tokens):,} tokens without {', '.join(missing)}",
+        where=path,
+        error=TextError,
+    )
+    ordinary = (token for token in tokens if token not in BertWordPiece.special_tokens)
+    return BertWordPiece(
+        "bert", all(token == token.lower() for token in ordinary), tokens, mask=True
+    )
 
 
-def load_tokenizer(folder):
+def load_tokenizer(folder: str | Path) -> Tokenizer:
     """Loads what `Tokenizer.save` wrote.
 
     Args:

@@ -2,16 +2,19 @@
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 
 import numpy as np
 
-from keras_transformer.text.tokenizer import Tokenizer, cased, most_frequent
+from keras_transformer.text.tokenizer import Tokenizer
+from keras_transformer.text.training import cased, most_frequent
+from keras_transformer.types import Ids
 
 
 class Whitespace(Tokenizer):
     """Splits at white space only; on output joins subwords that end in `@@`."""
 
-    def __init__(self, kind, lowercase, tokens, mask=False):
+    def __init__(self, kind: str, lowercase: bool, tokens: Iterable[str], mask: bool = False):
         super().__init__(kind, lowercase, tokens, mask)
         special = set(self.special_ids)  # a special token in text is only text
         self._id_of = {token: i for i, token in enumerate(self.vocabulary) if i not in special}
@@ -20,7 +23,7 @@ class Whitespace(Tokenizer):
     def _is_beginning(token):
         return not token.endswith("@@")  # said of the token after it
 
-    def word_starts(self, ids):
+    def word_starts(self, ids: Ids) -> np.ndarray:
         starts = np.roll(self._begins_word[np.asarray(ids, "int32")], 1)
         starts[:1] = True
         return starts
@@ -35,7 +38,7 @@ class Whitespace(Tokenizer):
         find = self._id_of.get
         return [[find(t, 1) for t in cased(line, self.lowercase).split()] for line in lines]
 
-    def plain(self, line):
+    def plain(self, line: str) -> str:
         return re.sub(r"@@( |$)", "", line)
 
     def _text(self, ids):

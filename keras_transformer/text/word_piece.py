@@ -1,9 +1,11 @@
 """WordPiece: KerasHub's, with its output's punctuation put back in place."""
 
 import re
+from collections.abc import Iterable
 
 from keras_transformer.text.frame import Frame
-from keras_transformer.text.tokenizer import DEFAULT_SIZE, Tokenizer, too_large
+from keras_transformer.text.tokenizer import Tokenizer
+from keras_transformer.text.training import DEFAULT_SIZE, too_large
 
 
 class WordPiece(Tokenizer):
@@ -12,7 +14,7 @@ class WordPiece(Tokenizer):
     special_tokens = ("[PAD]", "[UNK]", "[START]", "[END]", "[MASK]")
     strip_accents = False
 
-    def __init__(self, kind, lowercase, tokens, mask=False):
+    def __init__(self, kind: str, lowercase: bool, tokens: Iterable[str], mask: bool = False):
         import keras_hub
 
         super().__init__(kind, lowercase, tokens, mask)
@@ -53,7 +55,7 @@ class WordPiece(Tokenizer):
         return text
 
 
-class Bert(WordPiece):
+class BertWordPiece(WordPiece):
     """WordPiece with the special tokens and the normalisation of Devlin et al. 2019.
 
     "Uncased", that is with `lowercase`, it also strips accents.
@@ -63,7 +65,7 @@ class Bert(WordPiece):
     strip_accents = True
 
     @property
-    def frames(self):
+    def frames(self) -> tuple[Frame, Frame]:  # type: ignore[override]
         start, end = [self.start_id], [self.end_id]
         single = (start, 0), (0, 0), (end, 0)
         return Frame(*single), Frame(*single, (1, 1), (end, 1))

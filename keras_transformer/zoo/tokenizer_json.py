@@ -37,7 +37,7 @@ def as_json(tokenizer: text.Tokenizer) -> bytes:
 def _byte_pair(tokenizer):
     from tokenizers import Tokenizer
 
-    model = Tokenizer.from_buffer(tokenizer._file_bytes())
+    model = Tokenizer.from_buffer(tokenizer.file_bytes())
     if tokenizer.lowercase:
         model.normalizer = _lowercase()
     return model
@@ -77,7 +77,7 @@ def _sentence_piece(tokenizer):
     from sentencepiece import sentencepiece_model_pb2
     from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
-    proto = sentencepiece_model_pb2.ModelProto.FromString(tokenizer._file_bytes())
+    proto = sentencepiece_model_pb2.ModelProto.FromString(tokenizer.file_bytes())
     spec, with_bytes = proto.normalizer_spec, proto.trainer_spec.byte_fallback
     scores = {piece.piece: piece.score for piece in proto.pieces}
     special = {tokenizer.vocabulary[i] for i in tokenizer.special_ids}

@@ -6,7 +6,7 @@ from collections.abc import Collection
 import keras
 import numpy as np
 
-from keras_transformer.checks import require
+from keras_transformer.checks import require, some
 from keras_transformer.config import TransformerConfig
 from keras_transformer.zoo.checkpoint import PublishedFolder, ZooError
 from keras_transformer.zoo.family import Family
@@ -54,8 +54,8 @@ def restore(
         file for name, file in files.items() if not (name in used or family.is_known(name, head))
     )
     every = f"all tensors of such a {family.model_type}"
-    require(not lacking, every, f"all but {_some(lacking)}", error=ZooError)
-    require(not left, f"{every}, and no others", f"also {_some(left)}", error=ZooError)
+    require(not lacking, every, f"all but {some(lacking, 5)}", error=ZooError)
+    require(not left, f"{every}, and no others", f"also {some(left, 5)}", error=ZooError)
     for weight, theirs in plan:
         weight.assign(theirs.read(lambda name: found.read(files[name])))
     return missing
@@ -93,8 +93,3 @@ def _distinct(config, found, family):
 def weights_of(model: keras.Model) -> dict[str, keras.Variable]:
     """Weights by path; what dropout draws from is none, and LoRA's are parts of kernels."""
     return {w.path: w for w in model.weights if not re.search(r"seed|/lora_kernel_[ab]$", w.path)}
-
-
-def _some(names):
-    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return ", ".join(names[:5]) + more

@@ -101,7 +101,7 @@ def test_a_line_that_is_not_utf8_is_named(tmp_path):
 def test_parallel_files_must_match(tmp_path):
     source, target = write(tmp_path / "s", b"1\n2\n3\n"), write(tmp_path / "t", b"a\nb\n")
     message = fails(read_parallel, source, target)
-    assert f"{source} has 3 lines" in message and f"{target} has 2" in message
+    assert "as many lines" in message and "with 3" in message and "with 2" in message
     assert read_parallel(source, source) == (["1", "2", "3"],) * 2
 
 
@@ -132,23 +132,23 @@ def test_table_columns_by_name_or_position(tmp_path):
 @pytest.mark.parametrize(
     ("data", "columns", "said"),
     [
-        (b"a\tb\nc\n", (), ", line 2: expected at least 2 columns, found 1"),
-        (b"a\tb\n\nc\td\n", (), ", line 2: expected at least 2 columns, found 1"),
-        (b"a\tb\n  \tc\n", (), ", line 2: expected a text in column 1, found none"),
-        (b"a\tb\nc\t\n", (), ", line 2: expected a label in column 2, found none"),
-        (b"t\tl\na\tb\n", ("t", "label"), ", line 1: expected a column named 'label', found t, l"),
-        (b"t\tl\n", ("t", "l"), "after the header, found none"),
-        (b"t\tl\n", (1, 0), "from 1, found 0"),
-        (b"t\tl\n", (1, 3), ", line 1: expected at least 3 columns, found 2"),
-        (b"t\tl\na, b\tc\td\n", (), ", line 2: expected 2 columns as in line 1, found 3"),
-        (b"t\tl\tn\na\tb\n", (), ", line 2: expected 3 columns as in line 1, found 2"),
-        (b"t\tl\n1\t2\t3\n", ("t", "l"), ", line 2: expected 2 columns as in line 1, found 3"),
-        (b"t\tl\na\tb\n", (2, "l"), "in two columns, found both in column 2"),
-        (b"t\tl\na\tb\n", (1, 1), "in two columns, found both in column 1"),
+        (b"a\tb\nc\n", (), ", line 2: expected at least 2 columns. Received: 1"),
+        (b"a\tb\n\nc\td\n", (), ", line 2: expected at least 2 columns. Received: 1"),
+        (b"a\tb\n  \tc\n", (), ", line 2: expected a text in column 1. Received: none"),
+        (b"a\tb\nc\t\n", (), ", line 2: expected a label in column 2. Received: none"),
+        (b"t\tl\na\tb\n", ("t", "label"), "1: expected a column named 'label'. Received: t, l"),
+        (b"t\tl\n", ("t", "l"), "after the header. Received: none"),
+        (b"t\tl\n", (1, 0), "from 1. Received: 0"),
+        (b"t\tl\n", (1, 3), ", line 1: expected at least 3 columns. Received: 2"),
+        (b"t\tl\na, b\tc\td\n", (), ", line 2: expected 2 columns as in line 1. Received: 3"),
+        (b"t\tl\tn\na\tb\n", (), ", line 2: expected 3 columns as in line 1. Received: 2"),
+        (b"t\tl\n1\t2\t3\n", ("t", "l"), ", line 2: expected 2 columns as in line 1. Received: 3"),
+        (b"t\tl\na\tb\n", (2, "l"), "in two columns. Received: both in column 2"),
+        (b"t\tl\na\tb\n", (1, 1), "in two columns. Received: both in column 1"),
         (
             b"t\ta\nt\tc\n",
             (1, 2, ["a", "b"]),
-            ", line 2: expected one of the labels a, b, found 'c'",
+            ", line 2: expected one of the labels a, b. Received: 'c'",
         ),
     ],
 )
@@ -162,7 +162,7 @@ def test_csv_lines_inside_quotes_count(tmp_path):
     path = write(tmp_path / "x.csv", b'"two\nlines",a\nb,c\nd\n')
     assert "line 4: expected at least 2 columns" in fails(read_table, path)
     more = write(path, b'"two\nlines",a\nNot good, really,neg\n')
-    assert "line 3: expected 2 columns as in line 1, found 3" in fails(read_table, more)
+    assert "line 3: expected 2 columns as in line 1. Received: 3" in fails(read_table, more)
     assert read_table(write(path, b'"two\nlines",a\nb,c\n'))[0] == ["two lines", "b"]
     assert "line 2: expected comma-separated" in fails(read_table, write(path, b'a,b\n"c,d\ne,f\n'))
 
@@ -178,7 +178,7 @@ def test_labels_as_numbers(tmp_path):
     assert read_table(path, numbers=True) == (["a", "b", "c"], [1.0, -0.5, 25.0])
     for found in ("nan", "inf", "-Infinity", "1e999", "1_0", "0x1", "1,5", "none"):
         write(path, f"label\ta\n1\tb\n{found}\tc\n".encode())
-        message = f"line 3: expected a finite number as label, found '{found}'"
+        message = f"line 3: expected a finite number as label. Received: '{found}'"
         with pytest.raises(TextError, match=message):
             read_table(path, text_column="a", label_column="label", numbers=True)
 

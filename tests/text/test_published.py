@@ -242,7 +242,7 @@ def test_the_target_model_and_unknown_pieces(tmp_path):
 def test_a_folder_without_a_tokenizer(tmp_path):
     names = (
         "tokenizer.json, source.spm, sentencepiece.bpe.model, tokenizer.model, merges.txt, "
-        "vocab.txt, found none"
+        "vocab.txt. Received: none"
     )
     with pytest.raises(TextError, match=names):
         load_published(tmp_path)

@@ -376,7 +376,7 @@ def test_a_vocabulary_without_capitals_is_uncased(tmp_path, tokens, lowercase, e
 def test_a_file_that_is_no_vocabulary_is_refused(tmp_path):
     path = write_vocabulary(tmp_path, "a")
     path.write_text(path.read_text().replace("[CLS]\n", "").replace("[MASK]", "[mask]"))
-    with pytest.raises(TextError, match=r"vocab\.txt: .*it lacks \[CLS\], \[MASK\]"):
+    with pytest.raises(TextError, match=r"vocab\.txt: .*without \[CLS\], \[MASK\]"):
         load_vocabulary(path)
     with pytest.raises(TextError, match="nowhere: no such file"):
         load_vocabulary("nowhere")

@@ -25,7 +25,7 @@ def heads(name: str) -> dict[str, Head]:
     }
 
 
-def renamed(name: str | list[str]) -> str | list[str]:
+def in_roberta(name: str | list[str]) -> str | list[str]:
     """The name of BERT's tensor, or several, in RoBERTa's files."""
     if isinstance(name, list):
         return [one.replace("bert.", "roberta.", 1) for one in name]
@@ -38,7 +38,7 @@ class Roberta(Bert):
     model_type = "roberta"
     prefix = "roberta."
     defaults = {**Bert.defaults, "vocab_size": 50265, "pad_token_id": 1}
-    names = {ours: renamed(theirs) for ours, theirs in Bert.names.items()}
+    names = {ours: in_roberta(theirs) for ours, theirs in Bert.names.items()}
     heads = heads("Roberta")
     same_if_tied = {
         "lm_head.decoder.weight": names["embedding"],
