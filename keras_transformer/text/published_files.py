@@ -31,15 +31,15 @@ def read_merges(path: Path, ids: Mapping[str, int]) -> list[tuple[str, str]]:
     for number, line in enumerate(read_lines(path), 1):
         if line.startswith("#version"):
             continue
-        first, _, second = line.partition(" ")
-        if not {first, second, first + second} <= ids.keys():
+        pair = line.split(" ")
+        if len(pair) != 2 or not {*pair, "".join(pair)} <= ids.keys():
             raise refusal(
                 "two tokens of vocab.json that join to a third",
                 repr(line),
                 where=f"{path}, line {number}",
                 error=TextError,
             )
-        merges.append((first, second))
+        merges.append((pair[0], pair[1]))
     return merges
 
 

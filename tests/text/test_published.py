@@ -281,6 +281,16 @@ def test_broken_files_are_named(make, name, content, message, tmp_path):
     assert str(tmp_path) in str(error.value) and "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("line", ["a", "a b c", ""])
+def test_a_merge_is_of_two_tokens(line, tmp_path):
+    gpt2(tmp_path)
+    names = ["a", "b", "c", "", "b c", "ab c", "<|endoftext|>"]
+    write(tmp_path, "vocab.json", {name: i for i, name in enumerate(names)})
+    write(tmp_path, "merges.txt", f"{line}\n")
+    with pytest.raises(TextError, match="line 1: expected two tokens"):
+        load_published(tmp_path)
+
+
 @pytest.mark.parametrize("name", ["source.spm", "target.spm", "vocab.json"])
 def test_missing_files_are_named(name, tmp_path):
     marian(tmp_path)
