@@ -64,11 +64,11 @@ class BertWordPiece(WordPiece):
     special_tokens = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
     strip_accents = True
 
-    @property
-    def frames(self) -> tuple[Frame, Frame]:  # type: ignore[override]
+    def __init__(self, kind: str, lowercase: bool, tokens: Iterable[str], mask: bool = False):
+        super().__init__(kind, lowercase, tokens, mask)
         start, end = [self.start_id], [self.end_id]
         single = (start, 0), (0, 0), (end, 0)
-        return Frame(*single), Frame(*single, (1, 1), (end, 1))
+        self.frames = Frame(*single), Frame(*single, (1, 1), (end, 1))
 
 
 # WordPiece forgets where spaces were beside punctuation; these put them where most texts do.
