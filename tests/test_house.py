@@ -129,6 +129,7 @@ def budgets():
 
 
 @pytest.mark.skipif(sys.getprofile() is not None, reason="something else measures the code")
+@pytest.mark.slow
 def test_a_forward_pass_is_short_to_read(budgets):
     for build, changes in budgets.FAMILIES.values():
         computing, _, with_wiring, *_ = budgets.measure(build, changes)

@@ -111,7 +111,7 @@ def test_evaluate_scores_two_files(there, capsys):
     ("arguments", "said"),
     [
         ("--source nowhere --target train.target", "nowhere"),
-        ("--source train.source --target test.target", "120 lines"),
+        ("--source train.source --target test.target", "with 120 and"),
         ("--source empty --target empty", "empty"),
         ("--source latin --target latin", "latin, line 2: not UTF-8"),
         ("--pairs train.source", "train.source, line 1"),
