@@ -268,6 +268,24 @@ def test_errors(layer_class, arguments, message):
         layer_class(**{"num_heads": 2, "intermediate_dim": 16, **arguments})(X)
 
 
+@pytest.mark.parametrize("wanted", [None, np.array([[0, 3], [4, 1]])])
+def test_an_encoder_s_window_has_two_sides(wanted):
+    layer = kt.EncoderBlock(2, 16, window=2)
+    x, mask = random_array(2, 5, D), np.ones((2, 5), bool)
+    near = np.abs(np.arange(5)[:, None] - np.arange(5)) < 2
+    y = numpy(layer(x, mask=mask, wanted=wanted))
+    other = kt.EncoderBlock.from_config({**layer.get_config(), "window": None})
+    other.build(x.shape)
+    other.set_weights(layer.get_weights())
+    expected = other(x, mask=mask, attention_mask=near[None], wanted=wanted)
+    np.testing.assert_allclose(y, numpy(expected), atol=1e-6)
+    assert not np.allclose(y, numpy(other(x, mask=mask, wanted=wanted)), atol=1e-3)
+    # A mask of the caller's narrows it further.
+    alone = layer(x, attention_mask=np.eye(5, dtype=bool)[None], wanted=wanted)
+    expected = other(x, attention_mask=np.eye(5, dtype=bool)[None], wanted=wanted)
+    np.testing.assert_allclose(numpy(alone), numpy(expected), atol=1e-6)
+
+
 def test_a_window_must_be_positive():
     for make in (lambda: kt.CausalMask(0), lambda: kt.DecoderBlock(2, 16, window=0)):
         with pytest.raises(ValueError, match=r"Expected window to be .*positive.*window=0"):
