@@ -34,7 +34,9 @@ def compile_for_tensorflow(
     """A graph, for XLA if that is faster; numbers are always static."""
     import tensorflow as tf
 
-    return tf.function(function, autograph=False, jit_compile=is_faster_by_xla(model))
+    compiled = tf.function(function, autograph=False, jit_compile=is_faster_by_xla(model))
+    compiled._omit_frequent_tracing_warning = True  # each of few shapes is traced, as is meant
+    return compiled
 
 
 @compile_for.on("jax")
