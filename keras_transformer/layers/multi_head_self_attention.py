@@ -7,7 +7,7 @@ from keras_transformer.backend.implicit_mask import implicit_mask
 from keras_transformer.checks import check_shape
 from keras_transformer.layers.multi_head_attention import MultiHeadAttention, swap_heads
 from keras_transformer.layers.projection import projection
-from keras_transformer.layers.tokens import tokens_at, with_mask_at
+from keras_transformer.layers.tokens import spec_at, tokens_at, with_mask_at
 from keras_transformer.renamed import renamed
 from keras_transformer.scopes import cache
 from keras_transformer.types import Mask, Positions, Shape, Tensor
@@ -97,9 +97,7 @@ class MultiHeadSelfAttention(MultiHeadAttention):
     def compute_output_spec(
         self, x: Tensor, attention_mask: Mask = None, mask: Mask = None, wanted: Positions = None
     ) -> keras.KerasTensor:
-        shape = self.compute_output_shape(x.shape, getattr(wanted, "shape", None))
-        mask = implicit_mask(x) if mask is None else mask
-        return with_mask_at(keras.KerasTensor(shape, self.compute_dtype), x, mask, wanted)
+        return spec_at(x, mask, wanted, self.compute_dtype)
 
     def compute_output_shape(self, x_shape: Shape, wanted_shape: Shape | None = None) -> tuple:
         return (x_shape[0], (wanted_shape or x_shape)[1], x_shape[-1])

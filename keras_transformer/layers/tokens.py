@@ -1,8 +1,9 @@
 """Some of the tokens of a sequence, and the masks that go with them."""
 
+import keras
 from keras import ops
 
-from keras_transformer.backend.implicit_mask import with_implicit_mask
+from keras_transformer.backend.implicit_mask import implicit_mask, with_implicit_mask
 from keras_transformer.types import Mask, Positions, Tensor
 
 
@@ -34,3 +35,10 @@ def with_mask_at(y: Tensor, x: Tensor, mask: Mask, wanted: Positions) -> Tensor:
         return y
     mask = ops.take_along_axis(whole_mask(mask, x), ops.cast(wanted, "int32"), axis=1)  # (B, P)
     return with_implicit_mask(y, mask)
+
+
+def spec_at(x: Tensor, mask: Mask, wanted: Positions, dtype: str) -> keras.KerasTensor:
+    """What a layer puts out of `x (B, T, D)` for the tokens at `wanted (B, P)`, and its mask."""
+    shape = (x.shape[0], (x if wanted is None else wanted).shape[1], x.shape[-1])
+    mask = implicit_mask(x) if mask is None else mask
+    return with_mask_at(keras.KerasTensor(shape, dtype), x, mask, wanted)
