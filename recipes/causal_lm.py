@@ -161,7 +161,7 @@ def train(settings: Settings) -> None:
     write = kt.tasks.TextGenerator(model, tokenizer, 60, **sampling)
     samples = kt.monitoring.SampleTexts(settings.log_dir, write, lines(valid_text), settings.seed)
     history, position = common.train(settings, run, model, batches, valid_batches, figures, samples)
-    model.save(run.model_file)
+    run.save_model(model)
     found = model.evaluate(valid_batches.dataset(), return_dict=True, verbose=0)
     found |= figures.of_perplexity(found["perplexity"]) | {"tokens": valid_batches.tokens}
     metrics = {f"valid_{name}": value for name, value in found.items()}

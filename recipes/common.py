@@ -11,6 +11,7 @@ import numpy as np
 
 import keras_transformer as kt
 from keras_transformer.checks import require
+from keras_transformer.files import write_whole
 from keras_transformer.recipes.settings import (
     RUN_MODES,
     Finished,  # noqa: F401  for the pages
@@ -78,7 +79,7 @@ def begin_run(
         run = kt.training.Run.create(settings.folder, settings.stored(), settings.overwrite)
         shutil.rmtree(settings.log_dir, ignore_errors=True)
         tokenizer.save(run.folder)
-        run.config_file.write_text(config.to_json() + "\n", encoding="utf-8")
+        write_whole(run.config_file, config.to_json() + "\n")
     model.summary()
     for name, part in zip(("train", "valid", "test"), batches, strict=False):
         print(f"{name}: {part.describe()}")

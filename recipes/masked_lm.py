@@ -136,7 +136,7 @@ def train(settings: Settings) -> None:
     fill = kt.tasks.MaskFiller(model, tokenizer, settings.row_length)
     samples = kt.monitoring.SampleGuesses(settings.log_dir, fill, valid_lines, settings.seed)
     history, position = common.train(settings, run, model, batches, valid_batches, samples)
-    model.save(run.model_file)
+    run.save_model(model)
     # The masks of held-out text are always the same.
     found = model.evaluate(valid_batches.dataset(), return_dict=True, verbose=0)
     metrics = {f"valid_{name}": value for name, value in found.items()}

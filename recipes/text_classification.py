@@ -171,7 +171,7 @@ def train(settings: Settings) -> None:
     measure = functools.partial(kt.monitoring.report, batches=valid_batches, classes=classes)
     best = kt.training.keep_best(run.model_file, quantity, mode, settings.patience, measure)
     history, position = common.train(settings, run, model, batches, valid_batches, *look, *best)
-    model = keras.models.load_model(run.model_file, compile=False)  # of the best epoch
+    model = run.load_model()  # of the best epoch
     found = kt.monitoring.report(model, test_batches, classes)
     found[f"valid_{quantity}"] = measure(model)[quantity]
     if classes:

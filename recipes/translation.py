@@ -150,7 +150,7 @@ def train(settings: Settings) -> None:
         settings, run, model, batches, valid_batches, samples, keep=settings.average
     )
     kt.training.average_checkpoints(run, model, last=settings.average)
-    model.save(run.model_file)
+    run.save_model(model)
     translator = kt.tasks.Translator(
         model, tokenizer, settings.beams, settings.length_penalty, settings.max_length
     )

@@ -4,8 +4,6 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-import keras
-
 from keras_transformer.tasks.loading import is_run, load_tokenizer
 from keras_transformer.text import Tokenizer
 from keras_transformer.training.checkpoint_files import read_position
@@ -58,7 +56,7 @@ def info_of_run(folder: Path) -> dict[str, Any]:
     finished = run.model_file.is_file()
     parameters = scores.pop("parameters", None)
     if finished and parameters is None:
-        parameters = keras.models.load_model(run.model_file, compile=False).count_params()
+        parameters = run.load_model().count_params()
     return {
         "folder": str(folder),
         "recipe": settings.get("recipe"),

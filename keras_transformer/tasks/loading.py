@@ -35,7 +35,7 @@ def open_finished(folder: Path, recipes: Collection[str]) -> Run:
 
 def model_of_run(run: Run) -> keras.Model:
     """What a run has trained."""
-    return keras.models.load_model(run.model_file, compile=False)
+    return run.load_model()
 
 
 def with_precision(model: keras.Model, precision: str | None) -> keras.Model:

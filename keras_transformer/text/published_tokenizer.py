@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_transformer.checks import require
+from keras_transformer.files import write_whole
 from keras_transformer.text.corpus import TextError
 from keras_transformer.text.frame import Frame
 from keras_transformer.text.published_files import read_json_object
@@ -156,4 +157,4 @@ class Published(Tokenizer):
     def _write(self, folder):
         (folder / self.file).mkdir(exist_ok=True)
         for name, data in self.files.items():
-            (folder / self.file / name).write_bytes(data)
+            write_whole(folder / self.file / name, data)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_transformer.checks import require
+from keras_transformer.files import write_whole
 from keras_transformer.text.corpus import TextError, read_lines
 from keras_transformer.text.frame import Frame
 from keras_transformer.text.training import check_surrogates
@@ -262,11 +263,11 @@ class Tokenizer:
             "lowercase": self.lowercase,
             "mask": self.mask_id is not None,
         }
-        (folder / "tokenizer.json").write_text(json.dumps(settings, indent=2) + "\n")
+        write_whole(folder / "tokenizer.json", json.dumps(settings, indent=2) + "\n")
         self._write(folder)
 
     def _write(self, folder):
-        (folder / self.file).write_bytes(self.file_bytes())
+        write_whole(folder / self.file, self.file_bytes())
 
     # What a kind has of its own.
 

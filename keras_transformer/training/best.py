@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from keras_transformer.checks import refusal
+from keras_transformer.model_files import load_model
 
 
 def keep_best(
@@ -47,7 +48,7 @@ def keep_best(
     """
     best = None
     if path.is_file():
-        best = measure(keras.models.load_model(path, compile=False))[quantity]
+        best = measure(load_model(path))[quantity]
     look = {"monitor": f"val_{quantity}", "mode": mode}
     return [
         keras.callbacks.ModelCheckpoint(

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import keras
 import numpy as np
 
 from keras_transformer.checks import refusal, require
+from keras_transformer.files import written_whole
 from keras_transformer.training.json_files import RunError
 from keras_transformer.training.optimizers import ACCUMULATED_WEIGHT
 from keras_transformer.training.run import Run
@@ -82,10 +82,8 @@ def save_checkpoint(path: Path, model: keras.Model, position: Position) -> None:
     for name, array in arrays.items():
         if array.dtype.kind == "V":  # bfloat16, which npz would store as bytes without a type
             arrays[name] = array.astype("float32")
-    unfinished = path.with_name(path.name + ".unfinished")
-    with open(unfinished, "wb") as file:
-        np.savez(file, position=json.dumps(dataclasses.asdict(position)), **arrays)
-    os.replace(unfinished, path)
+    with written_whole(path) as unfinished:
+        np.savez(unfinished, position=json.dumps(dataclasses.asdict(position)), **arrays)
 
 
 def load_checkpoint(path: Path, model: keras.Model) -> Position:

@@ -1,11 +1,12 @@
 """The JSON files of a run, written whole or not at all."""
 
 import json
-import os
+import math
 from pathlib import Path
 from typing import Any
 
 from keras_transformer.checks import require
+from keras_transformer.files import write_whole
 
 
 class RunError(ValueError):
@@ -22,6 +23,8 @@ class RunError(ValueError):
 def write_json(path: Path, value: Any) -> None:
     """Writes `value` as indented JSON; a reader sees the old file or the new one, never half.
 
+    Numbers that are not finite, which JSON does not have, are written as `null`.
+
     Raises:
         TypeError: If JSON cannot hold `value`; nothing is written.
 
@@ -33,10 +36,17 @@ def write_json(path: Path, value: Any) -> None:
     >>> read_dictionary(path)
     {'bleu': 41.0}
     """
-    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
-    unfinished = path.with_name(path.name + ".unfinished")
-    unfinished.write_text(text, encoding="utf-8")
-    os.replace(unfinished, path)
+    text = json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False)
+    write_whole(path, text + "\n")
+
+
+def _finite(value):
+    """The value without numbers that JSON cannot hold: NaN and infinities are None."""
+    if isinstance(value, dict):
+        return {key: _finite(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def read_dictionary(path: Path) -> dict[str, Any]:

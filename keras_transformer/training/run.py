@@ -17,8 +17,11 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+import keras
+
 from keras_transformer.checks import refusal, require
 from keras_transformer.config import TransformerConfig
+from keras_transformer.model_files import load_model, save_model
 from keras_transformer.training.json_files import RunError, read_dictionary, write_json
 from keras_transformer.training.settings import check_recipe, check_same, read_settings
 
@@ -138,6 +141,14 @@ class Run:
     def config(self) -> TransformerConfig:
         """The model's `TransformerConfig`."""
         return TransformerConfig.from_json(self.config_file.read_text(encoding="utf-8"))
+
+    def save_model(self, model: keras.Model) -> None:
+        """Writes model.keras."""
+        save_model(model, self.model_file)
+
+    def load_model(self) -> keras.Model:
+        """Reads model.keras, without its optimiser."""
+        return load_model(self.model_file)
 
     @property
     def settings(self) -> dict[str, Any]:

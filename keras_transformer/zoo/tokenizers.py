@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from keras_transformer.files import write_whole
 from keras_transformer.text import Tokenizer, load_published
 from keras_transformer.zoo.checkpoint import find
 from keras_transformer.zoo.tokenizer_json import as_json
@@ -62,7 +63,7 @@ def save_tokenizer(tokenizer: Tokenizer, folder: str | Path) -> None:
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     for name, data in _files(tokenizer).items():
-        (folder / name).write_bytes(data)
+        write_whole(folder / name, data)
 
 
 def _files(tokenizer):

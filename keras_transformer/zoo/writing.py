@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from keras_transformer.checks import refusal
+from keras_transformer.files import write_whole, written_whole
 from keras_transformer.types import Shape
 from keras_transformer.zoo.checkpoint import CONFIG, GENERATION, INDEX, WEIGHTS, ZooError, read_json
 from keras_transformer.zoo.family import Family
@@ -135,12 +136,13 @@ def write(
         if len(shards) > 1:
             file = f"model-{number:05}-of-{len(shards):05}.safetensors"
         arrays = {name: np.ascontiguousarray(read()) for name, read in shard}
-        save_file(arrays, folder / file, metadata={"format": "pt"})
+        with written_whole(folder / file) as unfinished:
+            save_file(arrays, unfinished, metadata={"format": "pt"})
         files |= {name: file for name, _ in shard}
     if len(shards) > 1:
         total = sum(4 * math.prod(shape) for shape, _ in tensors.values())
         index = {"metadata": {"total_size": total}, "weight_map": files}
-        (folder / INDEX).write_text(json.dumps(index, indent=2) + "\n")
+        write_whole(folder / INDEX, json.dumps(index, indent=2) + "\n")
     contents = {CONFIG: settings, **({} if generation is None else {GENERATION: generation})}
     for name, content in contents.items():
-        (folder / name).write_text(json.dumps(content, indent=2) + "\n")
+        write_whole(folder / name, json.dumps(content, indent=2) + "\n")
