@@ -9,6 +9,18 @@ from pathlib import Path
 UNFINISHED = "unfinished."  # before the name of a file that is being written
 
 
+class NotWritten(OSError):
+    """A file that could not be written; what was there before is as it was.
+
+    Example:
+
+    >>> raise NotWritten("runs/demo/model.keras could not be written: No space left on device")
+    Traceback (most recent call last):
+    keras_transformer.files.NotWritten: runs/demo/model.keras could not be written: No space left on
+    device
+    """
+
+
 @contextlib.contextmanager
 def written_whole(path: str | Path) -> Iterator[Path]:
     """Yields a path to write to; its file takes the place of `path` once it is on the disk.
@@ -17,7 +29,7 @@ def written_whole(path: str | Path) -> Iterator[Path]:
     of what was written, and never a part. If writing fails, nothing is left of it.
 
     Raises:
-        OSError: The disk is full, the folder cannot be written, and the like, in one sentence.
+        NotWritten: The disk is full, the folder cannot be written, and the like, in one sentence.
 
     Example:
 
@@ -41,7 +53,7 @@ def written_whole(path: str | Path) -> Iterator[Path]:
             unfinished.unlink(missing_ok=True)
         if isinstance(error, OSError):
             reason = error.strerror or error
-            raise type(error)(f"{path} could not be written: {reason}") from error
+            raise NotWritten(f"{path} could not be written: {reason}") from error
         raise
     _to_disk(path.parent)
 

@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from keras_transformer.checks import require
+from keras_transformer.files import NotWritten
 from keras_transformer.recipes.flags import check_bounds, one_of, program, read_flags
 from keras_transformer.training import Run
+from keras_transformer.training.signals import stopped_by_signals
 
 
 def run(
@@ -43,28 +45,36 @@ def run(
             return command(options)
         about = sys.modules[train.__module__].__doc__.partition("\n\n")[0]
         chosen = settings.parse(arguments, f"{about} Other commands: {', '.join(names)}.")
+        if chosen.resume and chosen.is_done():
+            print(f"{chosen.folder} is finished, and nothing is left to do without more --epochs.")
+            return None
         try:
-            train(chosen)
+            with stopped_by_signals():
+                train(chosen)
         except KeyboardInterrupt:
-            say_how_to_go_on(chosen)
+            print(f"\nInterrupted; {how_to_go_on(chosen)}", file=sys.stderr)
             raise
+        except NotWritten as error:
+            raise NotWritten(f"{error}; {how_to_go_on(chosen)}") from None
 
 
-def say_how_to_go_on(settings: Any) -> None:
-    """Says how a training run that was interrupted goes on, if anything was saved."""
-    if checkpoints := Run(settings.folder).checkpoints():
-        updates = int(checkpoints[-1].stem.split("-")[1].split("_")[0])
-        command = f"python {sys.argv[0]}" if sys.argv[0].endswith(".py") else sys.argv[0]
-        print(
-            f"\nInterrupted; saved after {updates:,} updates. To go on:\n"
-            f"  {command} --resume --name {shlex.quote(settings.name)}",
-            file=sys.stderr,
-        )
+def how_to_go_on(settings: Any) -> str:
+    """What is saved of a training run that was stopped, and how it goes on."""
+    checkpoints = Run(settings.folder).checkpoints()
+    if not checkpoints:
+        return "nothing of it was saved."
+    updates = int(checkpoints[-1].stem.split("-")[1].split("_")[0])
+    command = f"python {sys.argv[0]}" if sys.argv[0].endswith(".py") else sys.argv[0]
+    return (
+        f"saved after {updates:,} updates. To go on:\n"
+        f"  {command} --resume --name {shlex.quote(settings.name)}"
+    )
 
 
 @contextlib.contextmanager
 def clear_errors() -> Iterator[None]:
-    """Turns a user's mistake into one sentence on standard error and status 1, Ctrl-C into 130.
+    """Turns a user's mistake into one sentence on standard error and status 1, Ctrl-C into 130,
+    SIGTERM and SIGHUP into 143 and 129.
 
     A terminal without a character shows another in its place, and a reader who has enough, such as
     `head`, ends the program without a word.
@@ -85,8 +95,8 @@ def clear_errors() -> Iterator[None]:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + signal.SIGPIPE)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    except KeyboardInterrupt as stop:
+        sys.exit(getattr(stop, "status", 130))
     except (ValueError, OSError) as error:
         sys.exit(f"{program()}: {error}")
 

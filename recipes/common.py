@@ -17,6 +17,7 @@ from keras_transformer.recipes.settings import (
     Finished,  # noqa: F401  for the pages
     Settings,
 )
+from keras_transformer.training.begun import begin, check_begun, facts_of, go_on
 
 
 def hold_out_missing(train: list, valid: list | None, test: list | None, seed: int) -> tuple:
@@ -71,19 +72,32 @@ def begin_run(
     model: keras.Model,
     unknown: str,
     *batches: Any,
+    files: dict[str, Any] | None = None,
 ) -> kt.training.Run:
-    """The run's folder, made or taken up again: nothing is written if anything was wrong before."""
+    """The run's folder, made or taken up again: nothing is written if anything was wrong before.
+
+    `files` are names and contents of JSON files that the recipe has besides.
+    """
+    files = files or {}
+    facts = facts_of(kt.__version__, batches, model.optimizer)
     if settings.resume:
+        run = kt.training.Run.open(settings.folder)
+        check_begun(run, facts, files, settings.data_changed)
         run = kt.training.Run.resume(settings.folder, settings.stored(), may_differ=RUN_MODES)
+        said = go_on(run, facts)
     else:
         run = kt.training.Run.create(settings.folder, settings.stored(), settings.overwrite)
         shutil.rmtree(settings.log_dir, ignore_errors=True)
         tokenizer.save(run.folder)
         write_whole(run.config_file, config.to_json() + "\n")
+        begin(run, facts, files)
+        said = []
     model.summary()
     for name, part in zip(("train", "valid", "test"), batches, strict=False):
         print(f"{name}: {part.describe()}")
     print(f"vocabulary: {tokenizer.vocabulary_size:,} tokens\n{unknown}\nrun: {run.folder}")
+    for sentence in said:
+        print(sentence)
     print(f"logs: tensorboard --logdir {settings.log_dir}", flush=True)
     return run
 
@@ -102,7 +116,8 @@ def train(
     Callbacks see the speed in the logs, and TensorBoard what they add. Returns the logs of the
     epochs, a dict of lists, and the `training.Position` that was reached.
     """
-    checkpoint = kt.training.Checkpoint(run, keep)
+    checkpoint = kt.training.Checkpoint(run, keep, settings.checkpoint_every)
+    print(checkpoint.describe(model), flush=True)
     tokens = getattr(batches, "tokens", None)  # of pairs a metric counts them
     speed = kt.training.Throughput(tokens and tokens / batches.num_batches)
     constants = {} if tokens is None else {"padding_fraction": batches.padding_fraction}
@@ -143,6 +158,7 @@ def finish(
         "padding_fraction": round(batches.padding_fraction, 4),
     }
     run.save_metrics({**before, **metrics})
+    run.finish()
     print(json.dumps(run.metrics, indent=2, ensure_ascii=False))
     print(f"model: {run.model_file}\nlogs: tensorboard --logdir {settings.log_dir}")
     # No published model takes the mean of its tokens.

@@ -9,11 +9,13 @@ from typing import Any, ClassVar, Literal, Self
 import keras_transformer as kt
 from keras_transformer.checks import refusal, require
 from keras_transformer.recipes.flags import check_bounds, flag_of, of_json, read_flags
+from keras_transformer.training.checkpoints import read_interval
 from keras_transformer.training.settings import check_recipe, read_settings
 
 # How far to go, and where from: what a resumed run may change.
 RUN_MODES = (
-    *("epochs", "max_updates", "resume", "overwrite", "settings", "name", "recipe"),
+    *("epochs", "max_updates", "patience", "resume", "overwrite", "settings", "name", "recipe"),
+    *("checkpoint_every", "data_changed"),
     "max_unknown",  # which runs of before do not have
 )
 ARCHITECTURE = ("num_layers", "num_heads", "hidden_dim", "intermediate_dim", "dropout")
@@ -54,7 +56,9 @@ class Settings:
     # The run.
     name: str | None = None  # its folders: runs/NAME and tensorboard_logs/NAME (default: the time)
     settings: str | None = None  # settings.json of a run to repeat
+    checkpoint_every: str = "10m"  # save so often: minutes such as 10m, or updates such as 500
     resume: bool = False  # go on with the run --name where it stopped
+    data_changed: bool = False  # ... with other text, from the next epoch on
     overwrite: bool = False  # replace the run --name
 
     @classmethod
@@ -62,7 +66,7 @@ class Settings:
         """Defaults, then the corpus' or a stored run's settings, then those of a command line."""
         given = read_flags(cls, arguments, about)
         # How a run was begun is no part of what is repeated.
-        begun = {"resume": False, "overwrite": False, "settings": None}
+        begun = {"resume": False, "data_changed": False, "overwrite": False, "settings": None}
         if given.resume:
             if not given.name:
                 raise ValueError("--resume needs the --name of the run to go on with.")
@@ -89,13 +93,28 @@ class Settings:
         """Refuses what no run can be, before any text is read."""
         check_bounds(vars(self))
         run = kt.training.Run(self.folder)
+        try:
+            read_interval(self.checkpoint_every)
+        except ValueError as error:
+            raise ValueError(f"--checkpoint-every: {error}") from None
+        if self.data_changed and not self.resume:
+            raise ValueError("--data-changed goes together with --resume.")
         if self.resume:
             run.check_same(self.stored(), RUN_MODES)
+            if not self.is_done():
+                run.check_free()
         else:
             run.check_new(self.overwrite)
         check_pretrained(self)
         if self.preset and not self.from_zoo:
             kt.TransformerConfig.preset(self.preset, **model_changes(self))
+
+    def is_done(self) -> bool:
+        """Whether the run to resume is finished, and is not to go farther."""
+        run = kt.training.Run(self.folder)
+        far = ("epochs", "max_updates", "patience")
+        same = all(run.settings.get(name) == getattr(self, name, None) for name in far)
+        return run.is_finished and same
 
     def stored(self) -> dict[str, Any]:
         """What settings.json holds."""

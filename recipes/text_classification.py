@@ -24,7 +24,6 @@ import keras_transformer as kt
 from keras_transformer.checks import require
 from keras_transformer.recipes import beginning, built_in_corpus, command_line, common, terminal
 from keras_transformer.recipes.flags import flag_of
-from keras_transformer.training.json_files import write_json
 
 
 # The flags of training, beside those of common.Settings.
@@ -160,8 +159,8 @@ def train(settings: Settings) -> None:
         for text in texts
     ]
     model = make_model(settings, config, len(classes) if classes else 1, batches.num_batches)
-    run = common.begin_run(settings, tokenizer, config, model, unknown, *parts)
-    write_json(run.folder / "classes.json", classes)
+    files = {"classes.json": classes}
+    run = common.begin_run(settings, tokenizer, config, model, unknown, *parts, files=files)
     labels = classes or [f"{limit(texts[0][1]):g}" for limit in (min, max)]
     print(f"{'classes' if classes else 'numbers, from and to'}: {', '.join(labels)}", flush=True)
     quantity, mode, look = ("accuracy", "max", []) if classes else ("mse", "min", [])
@@ -169,8 +168,8 @@ def train(settings: Settings) -> None:
         answers = functools.partial(kt.monitoring.answers, model, valid_batches)
         look = [kt.monitoring.ConfusionMatrix(settings.log_dir, classes, answers)]
     measure = functools.partial(kt.monitoring.report, batches=valid_batches, classes=classes)
-    best = kt.training.keep_best(run.model_file, quantity, mode, settings.patience, measure)
-    history, position = common.train(settings, run, model, batches, valid_batches, *look, *best)
+    best = kt.training.KeepBest(run, quantity, mode, settings.patience, measure)
+    history, position = common.train(settings, run, model, batches, valid_batches, *look, best)
     model = run.load_model()  # of the best epoch
     found = kt.monitoring.report(model, test_batches, classes)
     found[f"valid_{quantity}"] = measure(model)[quantity]

@@ -143,6 +143,10 @@ class PairBatches(EpochBatches):
             f"{100 * self.padding_fraction:.1f} % padding"
         )
 
+    def arrays(self) -> Iterator[np.ndarray]:
+        for rows in (self._source_ids, self._labels):
+            yield from (rows.ids, rows.lengths)
+
     def epoch(self, number: int) -> Iterator[tuple]:
         """Yields the batches of one epoch as NumPy arrays; see the class for their form.
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
+
+import keras
+import numpy as np
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -13,11 +17,32 @@ if TYPE_CHECKING:
 class EpochBatches:
     """Batches that depend on a seed and the epoch's number alone, as a dataset.
 
-    A subclass has `epoch`, `num_batches` and `shuffle`.
+    A subclass has `epoch`, `num_batches` and `shuffle`, and `arrays` if one epoch has not all text.
     """
 
     num_batches: int
     shuffle: bool
+
+    def arrays(self) -> Iterator[np.ndarray]:
+        """Yields the arrays that the batches of all epochs are made of, for `digest`."""
+        yield from map(np.asarray, keras.tree.flatten(list(self.epoch(0))))
+
+    def digest(self) -> str:
+        """The SHA-256 of the tokens, and of what else the batches are made of.
+
+        Example:
+
+        >>> from keras_transformer.data import StreamBatches
+        >>> rows = {"batch_size": 1, "row_length": 2}
+        >>> one, two = (StreamBatches(ids, **rows).digest() for ids in ([5, 6, 7], [5, 6, 8]))
+        >>> one == two
+        False
+        """
+        total = hashlib.sha256()
+        for array in self.arrays():
+            total.update(f"{array.dtype} {array.shape} ".encode())
+            total.update(np.ascontiguousarray(array).data)
+        return total.hexdigest()
 
     def epoch(self, number: int) -> Iterator[tuple]:
         """Yields `(inputs, labels)`, NumPy arrays or dicts and tuples of them.

@@ -138,6 +138,12 @@ class MaskedBatches(EpochBatches):
             f"{self.num_batches:,} batches, {100 * self.padding_fraction:.1f} % padding"
         )
 
+    def arrays(self) -> Iterator[np.ndarray]:
+        if self.next_sentence:
+            yield from self._pairs.arrays()
+        else:
+            yield from self._packed
+
     def epoch(self, number: int) -> Iterator[tuple]:
         """Yields the batches of one epoch as NumPy arrays; see the class for their form.
 

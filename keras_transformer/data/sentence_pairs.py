@@ -40,6 +40,12 @@ class SentencePairs:
             f"{len(np.unique(self.document)):,} documents",
         )
 
+    def arrays(self) -> Iterator[np.ndarray]:
+        """Yields the sentences, end to end, their lengths, and which are in one document."""
+        yield np.concatenate(self.lines)
+        yield np.array([len(line) for line in self.lines])
+        yield self.document
+
     def draw(self, rng: np.random.Generator, room: int) -> Iterator[tuple[Ids, Ids, int]]:
         """Yields `(first, second, is_random)` for every line that another follows.
 

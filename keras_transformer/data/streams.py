@@ -99,6 +99,9 @@ class StreamBatches(EpochBatches):
             f"{100 * self.padding_fraction:.1f} % padding"
         )
 
+    def arrays(self) -> Iterator[np.ndarray]:
+        yield self._ids
+
     def epoch(self, number: int) -> Iterator[tuple]:
         """Yields the batches of one epoch as NumPy arrays; see the class for their form.
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from keras_transformer.tasks.loading import is_run, load_tokenizer
 from keras_transformer.text import Tokenizer
-from keras_transformer.training.checkpoint_files import read_position
+from keras_transformer.training.checkpoint_files import newest_checkpoint, read_position
 from keras_transformer.training.json_files import read_dictionary
 from keras_transformer.training.run import Run
 from keras_transformer.zoo.checkpoint import find
@@ -52,6 +52,7 @@ def info(path: str | Path, revision: str | None = None) -> dict[str, Any]:
 def info_of_run(folder: Path) -> dict[str, Any]:
     """As `info`, of a run's folder."""
     run = Run.open(folder)
+    run.check_whole()
     settings, scores = run.settings, run.metrics
     finished = run.model_file.is_file()
     parameters = scores.pop("parameters", None)
@@ -71,8 +72,8 @@ def info_of_run(folder: Path) -> dict[str, Any]:
 
 def info_of_progress(run: Run, settings: dict[str, Any]) -> dict[str, Any]:
     """How far training has come, as its last checkpoint says."""
-    checkpoints = run.checkpoints()
-    position = dataclasses.asdict(read_position(checkpoints[-1])) if checkpoints else {"epoch": 0}
+    newest = newest_checkpoint(run)
+    position = dataclasses.asdict(read_position(newest)) if newest else {"epoch": 0}
     return {
         "epochs": position.pop("epoch"),
         "epochs_wanted": settings.get("epochs"),

@@ -30,6 +30,7 @@ def open_finished(folder: Path, recipes: Collection[str]) -> Run:
     is_over = run.model_file.is_file()
     expected = "a run whose training is over, with model.keras"
     require(is_over, expected, folder=str(folder), error=RunError)
+    run.check_whole()
     return run
 
 

@@ -1,6 +1,6 @@
 """What `model.fit` lacks for token models: losses, metrics, schedules, checkpoints, run folders."""
 
-from keras_transformer.training.best import keep_best
+from keras_transformer.training.best import KeepBest, keep_best
 from keras_transformer.training.callbacks import LogConstants, StopAfter, Throughput
 from keras_transformer.training.checkpoint_files import Position, average_checkpoints
 from keras_transformer.training.checkpoints import Checkpoint
@@ -19,12 +19,14 @@ from keras_transformer.training.metrics import (
 from keras_transformer.training.optimizers import Adam, AdamW, adamw
 from keras_transformer.training.run import Run
 from keras_transformer.training.schedules import InverseSquareRoot, LinearDecay, Noam, cosine_decay
+from keras_transformer.training.signals import Stopped
 
 __all__ = [
     "Adam",
     "AdamW",
     "Checkpoint",
     "InverseSquareRoot",
+    "KeepBest",
     "LanguageModelFigures",
     "LinearDecay",
     "LogConstants",
@@ -37,6 +39,7 @@ __all__ = [
     "Run",
     "RunError",
     "StopAfter",
+    "Stopped",
     "TargetTokens",
     "Throughput",
     "adamw",

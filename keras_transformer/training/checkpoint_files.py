@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import warnings
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -58,13 +60,40 @@ def _read(file, name, variable, path):
     raise refusal(sentence, where=str(path), error=RunError, shape=found)
 
 
-def save_checkpoint(path: Path, model: keras.Model, position: Position) -> None:
-    """Writes everything that training goes on from to one `.npz` file, atomically.
+History = dict[str, list[float]]
+
+
+def state_of(model: keras.Model) -> dict[str, np.ndarray]:
+    """A copy of everything that training goes on from: weights, random seeds and optimiser."""
+    arrays = {name: keras.ops.convert_to_numpy(v) for name, v in _named_variables(model).items()}
+    for name, array in arrays.items():
+        if array.dtype.kind == "V":  # bfloat16, which npz would store as bytes without a type
+            arrays[name] = array.astype("float32")
+    return arrays
+
+
+def write_checkpoint(
+    path: Path, state: dict[str, np.ndarray], position: Position, history: History
+) -> None:
+    """Writes one `.npz` file, whole or not at all.
 
     Args:
         path: Where to write; an existing file is replaced once the new one is complete.
-        model: Built and compiled Keras model. Its weights, random seeds and optimiser are saved.
-        position: `Position` to store with them.
+        state: Of `state_of`.
+        position: `Position` to store with it.
+        history: The logs of all epochs so far.
+    """
+    arrays = {
+        "position": np.array(json.dumps(dataclasses.asdict(position))),
+        "history": np.array(json.dumps(history)),
+        **state,
+    }
+    with written_whole(path) as unfinished:
+        np.savez(unfinished, allow_pickle=False, **arrays)
+
+
+def save_checkpoint(path: Path, model: keras.Model, position: Position) -> None:
+    """As `write_checkpoint`, of the state of a built and compiled Keras model.
 
     Example:
 
@@ -78,12 +107,7 @@ def save_checkpoint(path: Path, model: keras.Model, position: Position) -> None:
     >>> read_position(path).updates
     7
     """
-    arrays = {name: keras.ops.convert_to_numpy(v) for name, v in _named_variables(model).items()}
-    for name, array in arrays.items():
-        if array.dtype.kind == "V":  # bfloat16, which npz would store as bytes without a type
-            arrays[name] = array.astype("float32")
-    with written_whole(path) as unfinished:
-        np.savez(unfinished, position=json.dumps(dataclasses.asdict(position)), **arrays)
+    write_checkpoint(path, state_of(model), position, {})
 
 
 def load_checkpoint(path: Path, model: keras.Model) -> Position:
@@ -115,13 +139,65 @@ def read_position(path: Path) -> Position:
         return Position(**json.loads(str(file["position"])))
 
 
+def read_history(path: Path) -> History:
+    """The logs of all epochs before a checkpoint, which those of before do not have."""
+    with np.load(path) as file:
+        return json.loads(str(file["history"])) if "history" in file else {}
+
+
+def is_whole(path: Path) -> bool:
+    """Whether every part of a checkpoint has the checksum that it was written with.
+
+    Example:
+
+    >>> import pathlib, tempfile
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "update-0000000007.npz"
+    >>> write_checkpoint(path, {}, Position(), {})
+    >>> is_whole(path)
+    True
+    >>> _ = path.write_bytes(path.read_bytes()[:-9])
+    >>> is_whole(path)
+    False
+    """
+    try:
+        with zipfile.ZipFile(path) as file:
+            return file.testzip() is None and "position.npy" in file.namelist()
+    except FileNotFoundError:
+        raise
+    except Exception:  # there is no end to what cut and flipped bits raise
+        return False
+
+
+def newest_checkpoint(run: Run) -> Path | None:
+    """The newest whole checkpoint of a run, or None where there is no checkpoint at all.
+
+    Names newer ones that are damaged in a warning.
+
+    Raises:
+        RunError: If all are damaged.
+    """
+    paths = run.checkpoints()
+    for path in reversed(paths):
+        if is_whole(path):
+            return path
+        warnings.warn(f"{path} is damaged: the checkpoint before it is used.", stacklevel=2)
+    if paths:
+        raise RunError(
+            f"{run.folder}: all of its checkpoints are damaged; begin again with --overwrite in "
+            "place of --resume."
+        )
+    return None
+
+
 def average_checkpoints(
     run_or_paths: Run | Sequence[Path], model: keras.Model, last: int = 10
 ) -> list[Path]:
     """Sets the model's weights to the mean of its last checkpoints, summed in float64.
 
-    One weight is read at a time: the memory needed beside the model is that of its largest one.
-    Vaswani et al. 2017, section 6.1, average the last 5 (base) and 20 (big) checkpoints.
+    Of a run, these are the ends of epochs, and the newest one; those that are damaged are named in
+    a warning and left out. One weight is read at a time: the memory needed beside the model is that
+    of its largest one. Vaswani et al. 2017, section 6.1, average the last 5 (base) and 20 (big)
+    checkpoints.
 
     Args:
         run_or_paths: A `Run`, or a list of checkpoint paths, oldest first.
@@ -134,7 +210,7 @@ def average_checkpoints(
     Raises:
         RunError: If there is no checkpoint, or one does not fit the model.
     """
-    paths = run_or_paths.checkpoints() if isinstance(run_or_paths, Run) else list(run_or_paths)
+    paths = _ends_of_epochs(run_or_paths) if isinstance(run_or_paths, Run) else [*run_or_paths]
     paths = paths[-last:]
     require(paths, "a checkpoint to average", run_or_paths=run_or_paths, error=RunError)
     files = [np.load(path) for path in paths]
@@ -146,4 +222,18 @@ def average_checkpoints(
             variable.assign(total / len(files))
     for file in files:
         file.close()
+    return paths
+
+
+def _ends_of_epochs(run):
+    """The checkpoints to average, oldest first: whole ones, and the newest wherever it is."""
+    paths = []
+    newest = newest_checkpoint(run)
+    for path in run.checkpoints():
+        if newest is None or path > newest:
+            break  # it is damaged, and named
+        if not is_whole(path):
+            warnings.warn(f"{path} is damaged: it is left out of the average.", stacklevel=3)
+        elif path == newest or not read_position(path).batches:
+            paths.append(path)
     return paths

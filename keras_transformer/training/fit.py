@@ -9,6 +9,7 @@ import keras
 
 from keras_transformer.training.callbacks import StopAfter
 from keras_transformer.training.checkpoints import Checkpoint
+from keras_transformer.training.signals import stopped_by_signals
 
 
 def fit(
@@ -33,13 +34,15 @@ def fit(
         checkpoint: `Checkpoint` of the run; it comes after the other callbacks.
         epochs: How many there are in all, those before a resume included.
         max_updates: When to stop within an epoch. Default `None`: not before its end.
-        callbacks: Other Keras callbacks.
+        callbacks: Other Keras callbacks. One with an attribute `is_over` that is true, as
+            `KeepBest` has it, has ended training before.
 
     Returns:
-        A dict of str to list: the logs of the epochs that were trained now.
+        A dict of str to list: the logs of all epochs, those before a resume included.
 
     Raises:
-        KeyboardInterrupt: After Ctrl-C, once everything is saved.
+        KeyboardInterrupt: After Ctrl-C, and after SIGTERM and SIGHUP (`Stopped`), once everything
+            is saved.
 
     Example:
 
@@ -55,24 +58,25 @@ def fit(
     >>> checkpoint = kt.training.Checkpoint(kt.training.Run.create(tempfile.mkdtemp(), {}))
     >>> history = fit(model, batches, valid_batches, checkpoint, epochs=1)  # doctest: +ELLIPSIS
     4/4 - ...
-    >>> fit(model, batches, valid_batches, checkpoint, epochs=1)  # is done
-    {}
+    >>> history == fit(model, batches, valid_batches, checkpoint, epochs=1)  # is done
+    True
     """
     start = checkpoint.restore(model)
+    if any(getattr(callback, "is_over", False) for callback in callbacks):
+        return checkpoint.history
     callbacks = [*callbacks, checkpoint]
     if max_updates:
         if start.updates >= max_updates:
-            return {}
+            return checkpoint.history
         callbacks.append(StopAfter(max_updates))
     # An epoch that was interrupted is a leg of its own: Keras wants all epochs of one length.
     legs = [(start.epoch + bool(start.batches), epochs, 0)]
     if start.batches:
         legs.insert(0, (start.epoch, start.epoch + 1, start.batches))
-    history: dict[str, list[float]] = {}
     try:
         for first, last, skip in legs:
-            with _bar_on_standard_error() as verbose:
-                leg = model.fit(
+            with stopped_by_signals(), _bar_on_standard_error() as verbose:
+                model.fit(
                     batches.dataset(first, skip),
                     steps_per_epoch=batches.num_batches - skip,
                     initial_epoch=first,
@@ -82,14 +86,12 @@ def fit(
                     shuffle=False,  # the batches are
                     verbose=verbose,
                 )
-            for name, values in leg.history.items():
-                history.setdefault(name, []).extend(values)
             if model.stop_training:
                 break
     except KeyboardInterrupt:
         checkpoint.save()
         raise
-    return history
+    return checkpoint.history
 
 
 @contextlib.contextmanager

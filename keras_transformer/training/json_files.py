@@ -5,7 +5,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from keras_transformer.checks import require
+from keras_transformer.checks import refusal, require
 from keras_transformer.files import write_whole
 
 
@@ -61,10 +61,19 @@ def read_dictionary(path: Path) -> dict[str, Any]:
     Traceback (most recent call last):
     keras_transformer.training.json_files.RunError: ...: expected a JSON dictionary. Received: list
     """
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-        found = type(value).__name__
-    except ValueError:  # of which a decoding error is one
-        value, found = None, "other text"
-    require(isinstance(value, dict), "a JSON dictionary", found, where=str(path), error=RunError)
+    value = read_json(path, "a JSON dictionary")
+    received = type(value).__name__
+    require(isinstance(value, dict), "a JSON dictionary", received, where=str(path), error=RunError)
     return value
+
+
+def read_json(path: Path, expected: str = "JSON") -> Any:
+    """Reads a JSON file. Raises `RunError` where it is none.
+
+    Example: see `write_json`.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError):  # a decoding error is one of the first
+        received = "other text" if path.stat().st_size else "an empty file"
+        raise refusal(expected, received, where=str(path), error=RunError) from None

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_transformer.training import keep_best
+from keras_transformer.training import Checkpoint, KeepBest, Run, keep_best
 
 ONE = np.ones((1, 1), "float32")
 
@@ -33,11 +33,19 @@ def weight_of(model):
     return float(model.layers[0].get_weights()[0].item())
 
 
-def train(path, figures, mode="max", patience=99):
-    """How many epochs there were."""
-    best = keep_best(path, "figure", mode, patience, lambda model: {"figure": weight_of(model)})
-    history = make_model().fit(
-        ONE, ONE, epochs=len(figures), callbacks=[Steps(figures), *best], verbose=0
+def train(path, figures, mode="max", patience=99, epochs=None):
+    """How many epochs there were now; `figures` are of all."""
+    run, model = Run(path.parent), make_model()
+    run.checkpoints_folder.mkdir(exist_ok=True)
+    best = KeepBest(run, "figure", mode, patience, lambda model: {"figure": weight_of(model)})
+    checkpoint = Checkpoint(run)
+    history = model.fit(
+        ONE,
+        ONE,
+        initial_epoch=checkpoint.restore(model).epoch,
+        epochs=epochs or len(figures),
+        callbacks=[Steps(figures), best, checkpoint],
+        verbose=0,
     )
     return len(history.epoch)
 
@@ -64,21 +72,42 @@ def test_patience_ends_training(path):
 
 @pytest.mark.parametrize(("mode", "worse", "better"), [("max", 0.25, 0.75), ("min", 0.75, 0.25)])
 def test_a_resumed_run_has_to_beat_what_is_there(path, mode, worse, better):
-    train(path, [0.5], mode)
-    assert train(path, [worse] * 9, mode, patience=2) == 2
-    assert kept(path) == 0.5
-    train(path, [worse, better], mode)
+    figures = [0.5, worse, worse, better, worse]
+    for epochs in range(1, 4):
+        assert train(path, figures, mode, epochs=epochs) == 1
+        assert kept(path) == 0.5
+    train(path, figures, mode)
     assert kept(path) == better
 
 
-def test_as_good_is_no_better_after_a_resume(path):
-    figure = 1 / 3  # of which Keras' metrics, and so the logs, have 32 bits
-    train(path, [np.float32(figure).item()])
-    before = path.read_bytes()
-    best = keep_best(path, "figure", "max", 2, lambda model: {"figure": figure})
-    steps = Steps([np.float32(figure).item()] * 9)
-    history = make_model().fit(ONE, ONE, epochs=9, callbacks=[steps, *best], verbose=0)
-    assert len(history.epoch) == 2 and path.read_bytes() == before
+def test_patience_is_that_of_one_run_however_often_it_is_resumed(path):
+    figures = [0.5, 0.25, 0.25, 0.25, 0.75]
+    for epochs in range(1, 4):
+        train(path, figures, patience=3, epochs=epochs)
+    best = KeepBest(Run(path.parent), "figure", "max", 3, None)
+    assert not best.is_over and best.wait == 2
+    train(path, figures, patience=3, epochs=4)
+    assert KeepBest(Run(path.parent), "figure", "max", 3, None).is_over
+
+
+def test_an_epoch_that_is_done_again_is_not_as_good_as_itself(path):
+    """Stopped between the model of the best epoch and its checkpoint."""
+    train(path, [0.5, 0.75])
+    Run(path.parent).checkpoints()[-1].unlink()
+    train(path, [0.5, 0.75])
+    best = KeepBest(Run(path.parent), "figure", "max", 3, None)
+    assert (best.best, best.wait) == (0.75, 0)
+
+
+def test_a_run_of_before_measures_what_it_has(path):
+    train(path, [0.5])
+    [checkpoint] = Run(path.parent).checkpoints()
+    with np.load(checkpoint) as file:
+        older = {name: file[name] for name in file if name != "history"}
+    np.savez(checkpoint, **older)
+    assert train(path, [0.5, 0.25]) == 1 and kept(path) == 0.5
+    [best] = keep_best(path, "figure", "max", 3, lambda model: {"figure": weight_of(model)})
+    assert best.run.folder == path.parent
 
 
 def test_training_that_diverged_ends_with_a_sentence(path):

@@ -50,16 +50,18 @@ def test_interrupted_and_resumed_ends_with_the_same_weights(folder, tmp_path):
         train(folder, Interrupt())
     assert Run(folder).checkpoints()[-1].stem == "update-0000000007"
     resumed, history, position = train(folder)
-    assert position.updates == 12 and len(history["val_loss"]) == 2
+    assert position.updates == 12 and len(history["val_loss"]) == 3
     for one, two in zip(whole.get_weights(), resumed.get_weights(), strict=True):
         np.testing.assert_array_equal(one, two)
 
 
 def test_it_ends_within_an_epoch_and_then_has_nothing_to_do(folder):
     assert train(folder, max_updates=7)[2].updates == 7
-    assert train(folder, max_updates=7)[1] == {}
+    weights = train(folder, max_updates=7)[0].get_weights()
     assert train(folder, epochs=2)[2].updates == 8
-    assert train(folder, epochs=2)[1] == {}
+    first = train(folder, epochs=2)
+    assert train(folder, epochs=2)[1] == first[1] and len(first[1]["val_loss"]) == 3
+    assert not np.array_equal(first[0].get_weights()[0], weights[0])
 
 
 def test_progress_is_on_standard_error_and_only_on_a_terminal(folder, capsys, monkeypatch):

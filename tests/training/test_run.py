@@ -26,7 +26,7 @@ def test_create_then_open(folder):
     assert run.metrics == {}
     run.save_metrics({"bleu": 41.0})
     assert Run.open(folder).metrics == {"bleu": 41.0}
-    assert not list(folder.rglob("*.unfinished"))
+    assert not list(folder.rglob("unfinished*"))
 
 
 def test_create_refuses_an_existing_run(folder):
@@ -71,7 +71,7 @@ def test_an_empty_folder_may_become_a_run(folder):
 
 
 def test_resume_takes_equal_settings(folder):
-    Run.create(folder, SETTINGS)
+    Run.create(folder, SETTINGS).begin({})
     assert Run.resume(folder, SETTINGS).settings["dims"] == [4, 8]
 
 
@@ -89,7 +89,7 @@ def test_resume_names_every_key_that_differs_with_both_values(folder):
 
 
 def test_resume_keeps_the_new_value_of_a_key_that_may_differ(folder):
-    Run.create(folder, SETTINGS)
+    Run.create(folder, SETTINGS).begin({})
     Run.resume(folder, {**SETTINGS, "epochs": 9}, may_differ=["epochs"])
     assert Run.open(folder).settings["epochs"] == 9
 
@@ -121,7 +121,7 @@ def test_a_run_may_be_of_one_of_several_recipes(folder):
 
 
 def test_settings_of_before_have_the_names_of_now(folder):
-    Run.create(folder, {"beam": 4, "seed": 1})
+    Run.create(folder, {"beam": 4, "seed": 1}).begin({})
     assert Run.open(folder).settings == {"beams": 4, "seed": 1}
     Run.resume(folder, {"beams": 4, "seed": 1})
     with pytest.raises(RunError, match="beams was 4 and is now 5"):
@@ -167,7 +167,12 @@ def test_checkpoints_are_in_the_order_of_their_updates(folder):
     run = Run.create(folder, SETTINGS)
     for update in [90, 1000, 200]:
         (run.checkpoints_folder / f"update-{update:010d}.npz").touch()
-    (run.checkpoints_folder / "update-0000000007.npz.unfinished").touch()
+    for name in (
+        "unfinished.update-0000000007.npz",
+        "update-7.npz",
+        "update-0000000008 (copy).npz",
+    ):
+        (run.checkpoints_folder / name).touch()
     assert [int(path.stem[7:]) for path in run.checkpoints()] == [90, 200, 1000]
 
 
