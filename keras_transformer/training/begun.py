@@ -8,7 +8,7 @@ import keras
 
 from keras_transformer.checks import refusal
 from keras_transformer.training.checkpoint_files import Position, newest_checkpoint, read_position
-from keras_transformer.training.json_files import RunError, read_json, write_json
+from keras_transformer.training.json_files import RunError, read_value, write_json
 from keras_transformer.training.run import Run, check_digests
 
 PARTS = ("train", "valid", "test")
@@ -69,7 +69,7 @@ def check_begun(run: Run, facts: Facts, files: dict[str, Any], data_changed: boo
 
 def check_json(path: Path, content: Any) -> None:
     """Raises `RunError` if a JSON file holds something else; one that is not there passes."""
-    if path.is_file() and (before := read_json(path)) != content:
+    if path.is_file() and (before := read_value(path)) != content:
         expected = f"what the run was begun with, {before}"
         raise refusal(expected, str(content), where=str(path), error=RunError)
 

@@ -61,13 +61,13 @@ def read_dictionary(path: Path) -> dict[str, Any]:
     Traceback (most recent call last):
     keras_transformer.training.json_files.RunError: ...: expected a JSON dictionary. Received: list
     """
-    value = read_json(path, "a JSON dictionary")
+    value = read_value(path, "a JSON dictionary")
     received = type(value).__name__
     require(isinstance(value, dict), "a JSON dictionary", received, where=str(path), error=RunError)
     return value
 
 
-def read_json(path: Path, expected: str = "JSON") -> Any:
+def read_value(path: Path, expected: str = "JSON") -> Any:
     """Reads a JSON file. Raises `RunError` where it is none.
 
     Example: see `write_json`.

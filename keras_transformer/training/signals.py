@@ -32,10 +32,12 @@ def stopped_by_signals() -> Iterator[None]:
 
     Example:
 
-    >>> with stopped_by_signals():
-    ...     signal.raise_signal(signal.SIGTERM)
-    Traceback (most recent call last):
-    keras_transformer.training.signals.Stopped: signal 15
+    >>> try:
+    ...     with stopped_by_signals():
+    ...         signal.raise_signal(signal.SIGTERM)
+    ... except Stopped as stopped:
+    ...     print(stopped)
+    signal 15
     """
     before = {}
     if threading.current_thread() is threading.main_thread():  # the only one that may ask for them

@@ -57,7 +57,9 @@ def there(tmp_path, monkeypatch):
 def store(name, *arguments, **changes):
     """A run as `common.begin_run` leaves it."""
     settings = parse("--name", name, *arguments)
-    return Run.create(settings.folder, {**settings.stored(), **changes})
+    run = Run.create(settings.folder, {**settings.stored(), **changes})
+    run.begin({})
+    return run
 
 
 def test_defaults_the_built_in_corpus_and_the_command_line():

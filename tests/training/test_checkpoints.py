@@ -15,8 +15,10 @@ from keras_transformer.training import (
     RunError,
     StopAfter,
     average_checkpoints,
+    checkpoints,
 )
 from keras_transformer.training.checkpoint_files import (
+    is_whole,
     load_checkpoint,
     read_position,
     save_checkpoint,
@@ -319,3 +321,154 @@ def test_stop_after_counts_the_updates_before_a_resume(run, uninterrupted):
     assert_same_state(resumed, uninterrupted)
     with pytest.raises(ValueError, match="Received: max_updates=15"):
         train(resumed, 9, [StopAfter(15)])
+
+
+def damage(path, how):
+    content = bytearray(path.read_bytes())
+    if how == "cut":
+        content = content[: len(content) // 2]
+    elif how == "empty":
+        content = b""
+    elif how == "text":
+        content = b"nothing"
+    else:
+        content[how] ^= 16
+    path.write_bytes(content)
+
+
+def test_every_bit_that_matters_is_seen(run):
+    model = make_model()
+    path = run.checkpoints_folder / "update-0000000001.npz"
+    save_checkpoint(path, model, Position(updates=1))
+    content = path.read_bytes()
+    expected = state(model)
+    for place in range(0, len(content), 97):
+        damage(path, place)
+        if is_whole(path):  # a date, say
+            load_checkpoint(path, model)
+            for one, two in zip(state(model), expected, strict=True):
+                np.testing.assert_array_equal(one, two)
+        path.write_bytes(content)
+
+
+@pytest.mark.parametrize("how", ["cut", "empty", "text", 1000])
+def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(run, uninterrupted, how):
+    train(make_model(), 2, [Checkpoint(run, keep=1)])
+    two = run.checkpoints()[1]
+    damage(two, how)
+    model, checkpoint = make_model(99), Checkpoint(run, keep=1)
+    with pytest.warns(UserWarning, match=f"{two.name} is damaged"):
+        start = checkpoint.restore(model)
+    assert (start.epoch, start.updates) == (1, 5)
+    train(model, 3, [checkpoint], start)
+    assert_same_state(model, uninterrupted)
+    assert all(map(is_whole, run.checkpoints())) and len(run.checkpoints()) == 2
+
+    for path in run.checkpoints():
+        damage(path, how)
+    with (
+        pytest.warns(UserWarning, match="is damaged"),
+        pytest.raises(RunError, match="all of its checkpoints are damaged; begin again"),
+    ):
+        Checkpoint(run).restore(model)
+
+
+def test_the_oldest_may_be_damaged_when_its_time_has_come(run):
+    checkpoint, model = Checkpoint(run, keep=2), make_model()
+    train(model, 2, [checkpoint])
+    damage(run.checkpoints()[0], "empty")
+    train(model, 4, [checkpoint], checkpoint.position())
+    assert [int(path.stem[7:]) for path in run.checkpoints()] == [15, 20]
+
+
+def test_an_average_leaves_out_what_is_damaged(run):
+    model = make_model()
+    train(model, 3, [Checkpoint(run)])
+    damage(run.checkpoints()[1], "cut")
+    with pytest.warns(UserWarning, match="10.npz is damaged: it is left out of the average"):
+        assert len(average_checkpoints(run, model)) == 2
+
+
+@pytest.mark.parametrize("accumulate", [None, ACCUMULATE])
+def test_saves_within_an_epoch_and_goes_on_there(run, accumulate):
+    """Killed, and not interrupted: nothing is saved at the end."""
+    model, checkpoint = make_model(accumulate=accumulate), Checkpoint(run, every="1")
+    with pytest.raises(KeyboardInterrupt):
+        train(model, 3, [Interrupt(9), checkpoint])
+    checkpoint.wait()
+    resumed, checkpoint = make_model(99, accumulate), Checkpoint(run, every="1")
+    start = checkpoint.restore(resumed)
+    assert (start.epoch, start.batches) == (1, 2 if accumulate else 3)
+    train(resumed, 3, [checkpoint], start)
+    uninterrupted = make_model(accumulate=accumulate)
+    train(uninterrupted, 3)
+    assert_same_state(resumed, uninterrupted)
+
+
+def test_within_an_epoch_the_last_two_are_kept_besides_its_ends(run):
+    checkpoint, model = Checkpoint(run, keep=1, every="1"), make_model()
+    with pytest.raises(KeyboardInterrupt):
+        train(model, 3, [Interrupt(10, "on_train_batch_begin"), checkpoint])
+    checkpoint.wait()
+    assert [int(path.stem[7:]) for path in run.checkpoints()] == [9, 10]
+    assert ends_of_epochs(run) == run.checkpoints()[1:]
+
+
+def test_saves_by_the_clock(run, monkeypatch):
+    minutes = iter(range(1000))
+    monkeypatch.setattr(checkpoints.time, "monotonic", lambda: 60.0 * next(minutes))
+    checkpoint, model = Checkpoint(run, every="2m"), make_model()
+    with pytest.raises(KeyboardInterrupt):
+        train(model, 1, [checkpoint, Interrupt(4)])
+    checkpoint.wait()
+    assert [int(path.stem[7:]) for path in run.checkpoints()] in ([1, 2], [2, 3], [2, 4], [1, 3])
+
+
+@pytest.mark.parametrize("every", ["", "0", "0m", "ten", "10s", "-1", "1.5", None])
+def test_how_often_is_minutes_or_updates(run, every):
+    with pytest.raises(ValueError, match="checkpoints every 10m, which is minutes, or 500"):
+        Checkpoint(run, every=every)
+
+
+def test_what_is_kept_and_its_size_is_said(run):
+    said = Checkpoint(run, keep=3, every="1.5m").describe(make_model())
+    assert said.startswith("checkpoints: every 1.5 minutes and at the end of every epoch; up to 5")
+    assert "every 500 updates" in Checkpoint(run, every="500").describe(make_model())
+
+
+def test_a_checkpoint_that_cannot_be_written_ends_training_and_leaves_those_before(
+    run, monkeypatch
+):
+    model, checkpoint = make_model(), Checkpoint(run, keep=1)
+    train(model, 2, [checkpoint])
+    before = {path: path.read_bytes() for path in run.checkpoints()}
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "savez", full)
+    with pytest.raises(OSError, match=r"0015.npz could not be written: No space left on device"):
+        train(model, 3, [checkpoint], checkpoint.position())
+    left = {path: path.read_bytes() for path in run.checkpoints_folder.iterdir()}
+    assert left == before
+
+
+def test_all_epochs_are_remembered(run):
+    data = epoch_data(9)
+    train(make_model(), 2, [Checkpoint(run)], validation_data=data)
+    model, checkpoint = make_model(99), Checkpoint(run)
+    train(model, 3, [checkpoint], checkpoint.restore(model), validation_data=data)
+    other = Checkpoint(Run.create(run.folder.parent / "other", {}))
+    train(make_model(), 3, [other], validation_data=data)
+    assert checkpoint.history == other.history and len(other.history["val_loss"]) == 3
+
+
+def test_other_data_begin_with_an_epoch(run):
+    train(make_model(), 1, [Checkpoint(run, every="2")])
+    model, checkpoint = make_model(), Checkpoint(run, every="2")
+    with pytest.raises(KeyboardInterrupt):
+        train(model, 3, [Interrupt(8), checkpoint], checkpoint.restore(model))
+    checkpoint.save()
+    run.begin({"first_epoch": 2})
+    start = Checkpoint(run).restore(make_model())
+    assert (start.epoch, start.batches, start.updates) == (2, 0, 8)
