@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+import shutil
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -108,10 +109,12 @@ class Checkpoint(keras.callbacks.Callback):
         """Says when the model's checkpoints are written, how many are kept, and their size."""
         size = sum(array.nbytes for array in state_of(model).values()) / 1e6
         most = self.keep + TO_FALL_BACK
+        free = shutil.disk_usage(self.run.folder).free / 1e6
         when = self.every.rstrip("m") + (" minutes" if self._seconds_between else " updates")
         return (
             f"checkpoints: every {when} and at the end of every epoch; up to {most} are kept, "
             f"{size:,.1f} MB each, {most * size:,.0f} MB in all"
+            + (f", and only {free:,.0f} MB are free" if free < most * size else "")
         )
 
     def on_train_begin(self, logs: Any = None) -> None:

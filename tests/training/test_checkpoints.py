@@ -1,6 +1,7 @@
 """Resuming changes nothing, averages are exact, and no half-written file is left."""
 
 import os
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -472,3 +473,8 @@ def test_other_data_begin_with_an_epoch(run):
     run.begin({"first_epoch": 2})
     start = Checkpoint(run).restore(make_model())
     assert (start.epoch, start.batches, start.updates) == (2, 0, 8)
+
+
+def test_a_disk_that_has_no_room_for_them_is_said(run, monkeypatch):
+    monkeypatch.setattr(checkpoints.shutil, "disk_usage", lambda path: SimpleNamespace(free=0))
+    assert "only 0 MB are free" in Checkpoint(run).describe(make_model())
