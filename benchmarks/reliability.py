@@ -63,7 +63,11 @@ RECIPES = {
 }
 NAME = "run"
 AGAIN = "begin again with --overwrite"
-TIMES = ("seconds", "per_second")  # in the names of figures that differ from run to run
+TIMES = (
+    "seconds",
+    "per_second",
+    "utilization",
+)  # in the names of figures that differ from run to run
 
 
 def write_text(folder):
@@ -166,8 +170,11 @@ class Lab:
             how = "begun again"
         if status:
             return f"FAILED: status {status}: {said(folder)[-300:]}"
-        if self.outcome(folder) != self.expected:
-            return "FAILED: other weights or scores"
+        for what, one, other in zip(
+            ("weights", "scores"), self.outcome(folder), self.expected, strict=True
+        ):
+            if one != other:
+                return f"FAILED: other {what}: {one} and not {other}"
         if left := [str(path) for path in folder.rglob("unfinished.*")]:
             return f"FAILED: left {left}"
         return how
@@ -210,7 +217,7 @@ def keep_states(folder, states):
     """Copies the run's folder before an operation changes it, where it is not as it was."""
     run, seen = folder / "runs" / NAME, set()
 
-    def before_operation():
+    def before_operation(event):
         content = sorted((p, p.stat().st_mtime_ns, p.stat().st_size) for p in run.rglob("*"))
         if run.is_dir() and str(content) not in seen:
             seen.add(str(content))
@@ -233,7 +240,7 @@ def at_operations(run, action):
         if writes:
             busy.append(True)
             try:
-                action()
+                action(event)
             finally:
                 busy.clear()
 
@@ -260,8 +267,9 @@ def full_disk(lab, every):
 def fill_at(number, folder):
     left = iter(range(number))
 
-    def action():
-        if next(left, None) is None:
+    def action(event):
+        takes_room = event not in ("os.remove", "os.rmdir")
+        if takes_room and next(left, None) is None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     at_operations(folder / "runs" / NAME, action)
@@ -270,12 +278,12 @@ def fill_at(number, folder):
 def damage(lab, count, rng):
     """The newest checkpoint cut, emptied, and with a bit flipped; a finished run's files too."""
     half = lab.folder()
-    wait(fork(lab.recipe, half, [*lab.flags, "--max-updates", "14"]))
+    wait(fork(lab.recipe, half, lab.flags, lambda: signal_at(14, signal.SIGKILL)))
     for how in ("cut", "emptied", *["flipped"] * count):
         folder = lab.folder(half / "runs" / NAME)
         newest = sorted((folder / "runs" / NAME / "checkpoints").glob("update-*.npz"))[-1]
         spoil(newest, how, rng)
-        found = lab.end(folder, "--max-updates", "100")
+        found = lab.end(folder)
         named = "is damaged" in said(folder)
         yield f"newest checkpoint {how}", found if named else unnamed(found)
         shutil.rmtree(folder)
