@@ -292,7 +292,9 @@ def damage(lab, count, rng):
             folder = lab.folder(lab.finished / "runs" / NAME)
             spoil(folder / "runs" / NAME / path.name, "flipped", rng)
             pid = fork(lab.recipe, folder, [WORDS[lab.recipe], *QUESTION[lab.recipe]], end_of_input)
-            refused = wait(pid) and path.name in said(folder) and "Traceback" not in said(folder)
+            refused = (
+                wait(pid) and f"runs/{NAME}" in said(folder) and "Traceback" not in said(folder)
+            )
             yield (
                 "file of a finished run flipped",
                 "refused" if refused else (f"FAILED: {path.name} was taken: {said(folder)[-300:]}"),
@@ -331,7 +333,7 @@ def signals(lab, rng):
     """SIGTERM, SIGHUP and Ctrl-C within training: saved, and the status that schedulers expect."""
     for number, status in ((signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)):
         folder = lab.folder()
-        at = rng.randrange(1, 20)
+        at = rng.randrange(1, 14)
         found = wait(fork(lab.recipe, folder, lab.flags, lambda: signal_at(at, number)))  # noqa: B023
         if found != status or "saved after" not in said(folder):
             yield number.name, f"FAILED: status {found}: {said(folder)[-300:]}"
