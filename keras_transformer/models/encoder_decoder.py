@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_transformer.checks import require
 from keras_transformer.config import TransformerConfig
 from keras_transformer.layers import DecoderBlock, EncoderBlock
 from keras_transformer.models import parts
@@ -24,6 +25,9 @@ def encoder_decoder(config: TransformerConfig, dtype: DType | None = None) -> Tr
         A Functional `keras.Model` with inputs `source_ids` and `target_ids` and output `logits`.
         Its layer `memory` is where the encoder ends.
 
+    Raises:
+        ValueError: for a config with `line_start_id`: lines that share a row would share a memory.
+
     Reference:
         Vaswani et al. 2017, "Attention Is All You Need", figure 1.
 
@@ -35,6 +39,11 @@ def encoder_decoder(config: TransformerConfig, dtype: DType | None = None) -> Tr
     >>> kt.models.encoder_decoder(config).output_shape
     (None, None, 9)
     """
+    require(
+        config.line_start_id is None,
+        "no line_start_id: an encoder-decoder has one line a row",
+        line_start_id=config.line_start_id,
+    )
     with of_dtype(dtype):
         source_ids = parts.token_ids_input("source_ids")  # (B, S)
         target_ids = parts.token_ids_input("target_ids")  # (B, T)

@@ -201,6 +201,11 @@ def test_a_sequence_longer_than_the_learned_table_is_refused():
         forward(model, random_ids(B, 5))
 
 
+def test_lines_that_would_share_a_memory_are_refused():
+    with pytest.raises(ValueError, match=r"one line a row\. Received: line_start_id=2"):
+        tiny.make("encoder_decoder", line_start_id=2)
+
+
 @pytest.mark.parametrize("position", ["learned", "sinusoidal", "rotary"])
 def test_documents_in_one_row_are_as_alone(position):
     """Those of a row, in training; and a prompt's continuation, with a cache."""

@@ -1,0 +1,131 @@
+"""The records of the mask matrix as tables, in the terminal and in Markdown."""
+
+import collections
+
+from rich.console import Console
+from rich.table import Table
+
+NAMES = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
+LETTERS = {"decoder-only": "D", "encoder-only": "E", "encoder-decoder": "S"}
+CHANGES = ("future token", "target padding", "source padding", "packed neighbour")
+PARTS = {"alone": "property alone", "pairs": "pair of properties", "zoo": "family of the zoo"}
+LEGEND = """\
+D is a decoder, E an encoder, S an encoder-decoder ("source to target"): two layers, eight wide. A
+letter says that the output was the same to the last bit; with ≈ it was so wherever both runs have
+the same shapes, and where there is more padding it was the same but for the rounding of sums in
+another order, by less than 1e-5 of the largest output in float32, 2^-9 of it in float16 and 2^-6 in
+bfloat16.
+"""
+
+
+def is_wrong(record):
+    """Whether a cell moved, or its control did not."""
+    return record.get("verdict", "equal") not in ("equal", "close")
+
+
+def counts(records, part):
+    """`(cells that ran, not applicable, wrong)` of a part."""
+    own = [x for x in records if x["part"] == part]
+    missing = sum("reason" in x for x in own)
+    return len(own) - missing, missing, sum(map(is_wrong, own))
+
+
+def reasons(records):
+    """`{reason: number}`, in the order of the first cell that each is of."""
+    found = dict.fromkeys(x["reason"] for cells in records.values() for x in cells if "reason" in x)
+    return {reason: number for number, reason in enumerate(found, 1)}
+
+
+def matrix(records, part, key):
+    """`{row: {change: text}}` of one backend; `numbers` are those of the reasons."""
+    cells = collections.defaultdict(lambda: collections.defaultdict(list))
+    for x in records:
+        if x["part"] == part:
+            cells[key(x)][x["change"]].append(x)
+    return cells
+
+
+def text_alone(cells, numbers):
+    """The bases that held, or why there is none."""
+    marks = []
+    for x in cells:
+        letter = LETTERS[x["base"]]
+        if is_wrong(x):
+            marks.append(f"{letter} {x['verdict'].upper()}")
+        elif "verdict" in x:
+            marks.append(letter + "≈" * (x["verdict"] == "close"))
+    return " ".join(marks) or f"n/a {numbered(cells, numbers)}"
+
+
+def text_counted(cells, numbers):
+    """How many properties held, or why none."""
+    wrong, ran = sum(map(is_wrong, cells)), sum("verdict" in x for x in cells)
+    return f"{wrong} MOVED" if wrong else str(ran) if ran else f"n/a {numbered(cells, numbers)}"
+
+
+def numbered(cells, numbers):
+    return ", ".join(sorted({str(numbers[x["reason"]]) for x in cells}))
+
+
+TABLES = {
+    "alone": ("property", lambda x: x["row"][0], text_alone),
+    "zoo": ("family", lambda x: x["base"], text_counted),
+}
+
+
+def tables(records):
+    """Yields `(part, head, rows)`, texts, with a column for each change on each backend."""
+    numbers = reasons(records)
+    for part, (name, key, text) in TABLES.items():
+        found = {b: matrix(cells, part, key) for b, cells in records.items()}
+        columns = [(change, backend) for change in CHANGES for backend in records]
+        rows = [
+            [row, *(text(found[b][row][change], numbers) for change, b in columns)]
+            for row in next(iter(found.values()))
+        ]
+        if rows:
+            yield part, [name, *(f"{change}, {NAMES[b]}" for change, b in columns)], rows
+
+
+def summary(records):
+    """A line for each part of each backend."""
+    for backend, cells in records.items():
+        for part, name in PARTS.items():
+            ran, missing, wrong = counts(cells, part)
+            if ran or missing:
+                rows = len({(tuple(x["row"]), x["base"]) for x in cells if x["part"] == part})
+                verdict = f"{wrong} MOVED" if wrong else "none moved"
+                yield (
+                    f"{NAMES[backend]}, each {name}: {rows} rows, {ran} cells ran, "
+                    f"{missing} not applicable, {verdict}"
+                )
+
+
+def show(records):
+    console = Console()
+    for part, head, rows in tables(records):
+        table = Table(*head, title=f"Each {PARTS[part]}")
+        for row in rows:
+            table.add_row(*(f"[red]{x}[/]" if x.isupper() and len(x) > 9 else x for x in row))
+        console.print(table)
+    for reason, number in reasons(records).items():
+        console.print(f"{number}. {reason}")
+    for x in (x for cells in records.values() for x in cells if is_wrong(x)):
+        console.print(f"[red]{x['verdict']}[/]: {x}")
+    for line in summary(records):
+        console.print(line)
+
+
+def markdown(records):
+    """The page."""
+    lines = ["# The mask matrix", "", LEGEND]
+    for _, head, rows in tables(records):
+        lines += ["", line_of(head), line_of(["---"] * len(head)), *map(line_of, rows)]
+    lines += ["", "Not applicable:", ""]
+    lines += [f"{number}. {reason}" for reason, number in reasons(records).items()]
+    lines += ["", *(f"- {line}" for line in summary(records))]
+    return "\n".join(lines) + "\n"
+
+
+def line_of(cells):
+    return f"| {' | '.join(cells)} |"
