@@ -44,15 +44,15 @@ class Rows(NamedTuple):
 
 
 class Trial(NamedTuple):
-    """Two runs whose outputs must agree where `still (B, T)` is True, and one that must not.
+    """What is to be run after a first run, and what must come of it.
 
-    `before`, `after` and `control` are arguments of a `Run`; with `exact` to the last bit.
+    `after` and `control` are arguments of a `Run`. Where `still (B, T)` is True, outputs are the
+    same after the first, with `exact` to the last bit; those of the control are others.
     """
 
-    before: dict
     after: dict
-    control: dict
     still: np.ndarray
+    control: dict | None = None
     exact: bool = True
 
 
@@ -61,7 +61,7 @@ class Outcome(NamedTuple):
 
     verdict: str
     moved: float
-    control: float
+    control: float | None
 
 
 def make_rows(length, padding, side, packed, pad=PAD):
@@ -89,37 +89,35 @@ def future_token(setup, pad):
     common = {**with_source(setup), **starts(rows, setup), "again": rows.ids}
     seen = rows.with_others(rows.free & (rows.place == 1))
     before = {"ids": rows.ids, **common}
-    yield Trial(before, {**before, "ids": changed}, {**before, "ids": seen}, still)
+    return before, [Trial({**before, "ids": changed}, still, {**before, "ids": seen})]
 
 
 def target_padding(setup, pad):
     """Padding of what the outputs are of."""
     rows = make_rows(LENGTH, [1, 2, 3, 1, 2, 3], setup.side, setup.packed, pad)
     common = {**with_source(setup), **starts(rows, setup)}
-    yield from padding_trials(setup, pad, "ids", rows, common, rows.real)
+    return padding_trials(setup, pad, "ids", rows, common, rows.real)
 
 
 def source_padding(setup, pad):
     """Padding of what an encoder reads."""
     if setup.kind == "encoder-only":
-        yield from target_padding(setup, pad)
-        return
+        return target_padding(setup, pad)
     source = make_rows(SOURCE_LENGTH, [1, 2, 3, 1, 2, 3], setup.side, False, pad)
     rows = make_rows(LENGTH, [0] * ROWS, setup.side, setup.packed, pad)
     ids = np.where(rows.ids == EVERYWHERE, ORDINARY[-1], rows.ids)
-    yield from padding_trials(setup, pad, "source", source, {"ids": ids}, rows.real)
+    return padding_trials(setup, pad, "source", source, {"ids": ids}, rows.real)
 
 
 def padding_trials(setup, pad, name, rows, common, still):
     """Padding with another vector, then more of it."""
     before = {name: rows.ids, **common}
     if setup.hides_padding:
-        other = {**before, "token": pad}
-        yield Trial(before, other, {**before, "token": EVERYWHERE}, still)
+        other, seen = {**before, "token": pad}, {**before, "token": EVERYWHERE}
     else:  # a token as any, which comes last, or is hidden by its position in a cache
         other = {**before, name: rows.with_others(~rows.real)}
         seen = {**before, name: rows.with_others(rows.place == 1)}
-        yield Trial(before, other, seen, still)
+    found = [Trial(other, still, seen)]
     # With more columns other values are dropped; on the left tokens move to other places, unless a
     # cache is told where they stand.
     told = setup.cache and name == "ids"
@@ -127,8 +125,8 @@ def padding_trials(setup, pad, name, rows, common, still):
         more = {**before, name: rows.more(setup.side, pad)}
         if "starts" in more:
             more["starts"] = more["starts"] + MORE
-        seen = {**before, name: rows.with_others(rows.place == 1)}
-        yield Trial(before, more, seen, still, exact=False)
+        found.append(Trial(more, still, exact=False))
+    return before, found
 
 
 def packed_neighbour(setup, pad):
@@ -138,7 +136,7 @@ def packed_neighbour(setup, pad):
     changed = rows.with_others(rows.free & changing)
     before = {"ids": rows.ids, **starts(rows, setup)}
     seen = {**before, "ids": rows.with_others(rows.free & ~changing)}
-    yield Trial(before, {**before, "ids": changed}, seen, rows.real & ~changing)
+    return before, [Trial({**before, "ids": changed}, rows.real & ~changing, seen)]
 
 
 TRIALS = {
@@ -164,34 +162,38 @@ def starts(rows, setup):
 
 
 def run_cell(setup, change, run=None):
-    """The worst `Outcome` of a change's trials."""
+    """The `Outcome` of a change: the worst of its trials."""
     run = run or Run(make(setup), setup)
-    pad = PAD if setup.hides_padding else FILLER
-    outcomes = [try_one(run, trial) for trial in TRIALS[change](setup, pad)]
-    return max(outcomes, key=lambda outcome: VERDICTS.index(outcome.verdict))
+    first, found = TRIALS[change](setup, PAD if setup.hides_padding else FILLER)
+    before = run(**first)
+    outcomes = [try_one(run, before, trial) for trial in found]
+    return max(outcomes, key=lambda x: (VERDICTS.index(x.verdict), x.moved))
 
 
 VERDICTS = ("equal", "close", "moved", "blind")
 
 
-def try_one(run, trial):
-    """The `Outcome` of a `Trial`."""
+def try_one(run, before, trial):
+    """The `Outcome` of a `Trial`, after the outputs of the first run."""
     setup, still = run.setup, trial.still
-    before, after, control = (run(**x) for x in (trial.before, trial.after, trial.control))
+    allowed = TOLERANCE[setup.precision] * max(np.abs(x[still]).max() for x in before)
     columns = still.shape[1]
+    after = run(**trial.after)
     after = [x[:, -columns:] if setup.side == "left" else x[:, :columns] for x in after]
     moved = [largest_change(a, b)[still].max() for a, b in zip(before, after, strict=True)]
-    moved = np.max(moved)  # NaN where one is
-    seen = np.max([largest_change(a, b) for a, b in zip(before, control, strict=True)], axis=0)
-    seen = seen.max(axis=1).min()  # of the row where it is least
-    allowed = TOLERANCE[setup.precision] * max(np.abs(x[still]).max() for x in before)
-    if not seen > allowed:
+    moved = float(np.max(moved))  # NaN where one is
+    control = None
+    if trial.control:
+        seen = zip(before, run(**trial.control), strict=True)
+        seen = np.max([largest_change(a, b) for a, b in seen], axis=0)  # (B, T)
+        control = float(seen.max(axis=1).min())  # of the row where it is least
+    if control is not None and not control > allowed:
         verdict = "blind"
     elif moved == 0:
         verdict = "equal"
     else:
         verdict = "moved" if trial.exact or not moved <= allowed else "close"
-    return Outcome(verdict, float(moved), float(seen))
+    return Outcome(verdict, moved, control)
 
 
 def largest_change(one, other):
