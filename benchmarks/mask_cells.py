@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 import numpy as np
 from mask_models import EVERYWHERE, FILLER, ORDINARY, PAD, START, make
+from mask_report import TOLERANCE
 from mask_runs import Run
 
 ROWS, LENGTH, SOURCE_LENGTH, MORE = 6, 8, 7, 3
 LINE = 3  # tokens of a line in a packed row
-TOLERANCE = {"float32": 1e-5, "float16": 2.0**-9, "bfloat16": 2.0**-6}
 
 
 class Rows(NamedTuple):

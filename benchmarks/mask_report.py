@@ -7,15 +7,35 @@ from rich.table import Table
 
 NAMES = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
 LETTERS = {"decoder-only": "D", "encoder-only": "E", "encoder-decoder": "S"}
-CHANGES = ("future token", "target padding", "source padding", "packed neighbour")
+# How much of the largest output is rounding, of sums in another order: what a cell may be off by
+# where its runs have different shapes.
+TOLERANCE = {"float32": 1e-5, "float16": 2.0**-9, "bfloat16": 2.0**-6}
 PARTS = {"alone": "property alone", "pairs": "pair of properties", "zoo": "family of the zoo"}
-LEGEND = """\
-D is a decoder, E an encoder, S an encoder-decoder ("source to target"): two layers, eight wide. A
-letter says that the output was the same to the last bit; with ≈ it was so wherever both runs have
-the same shapes, and where there is more padding it was the same but for the rounding of sums in
-another order, by less than 1e-5 of the largest output in float32, 2^-9 of it in float16 and 2^-6 in
-bfloat16.
+HEAD = """\
+# The mask matrix
+
+Whatever a forward pass is like (rows), a change of what may not be seen (columns) moves nothing:
+
+- **future token**: from some place on, another one in each row, all tokens are others. With a cache
+  also: it is read again from the start, with those others left in the slots of later tokens.
+- **target padding**, **source padding**: the vector of the padding token is another one (of a
+  vocabulary without: the ids are), and, where nothing is dropped, there are three columns more. An
+  encoder alone is all source.
+- **packed neighbour**: all tokens of one line of each row are others. In this column rows are
+  packed, whatever else they are.
+
+D is a decoder, E an encoder, S an encoder-decoder ("sequence to sequence"): two layers, eight wide.
+A letter says that the output of each token that must not move is the same **to the last bit**. With
+≈ it is so where both runs have the same shapes; with more padding sums are made in another order,
+and it is the same but for {tolerances} of the largest
+output. In every cell a change that may be seen moves every row by more than that, in the same
+program. What no pass can be has a number, and its reason below.
+
+    python benchmarks/mask_matrix.py --backend all --zoo --markdown docs/mask_matrix.md
 """
+ZOO = """\
+Each property of each family of the zoo, of a tiny published folder that was loaded in its
+precision: how many of the {} properties ran and held."""
 
 
 def is_wrong(record):
@@ -76,9 +96,10 @@ TABLES = {
 def tables(records):
     """Yields `(part, head, rows)`, texts, with a column for each change on each backend."""
     numbers = reasons(records)
+    changes = dict.fromkeys(x["change"] for cells in records.values() for x in cells)
     for part, (name, key, text) in TABLES.items():
         found = {b: matrix(cells, part, key) for b, cells in records.items()}
-        columns = [(change, backend) for change in CHANGES for backend in records]
+        columns = [(change, backend) for change in changes for backend in records]
         rows = [
             [row, *(text(found[b][row][change], numbers) for change, b in columns)]
             for row in next(iter(found.values()))
@@ -118,12 +139,17 @@ def show(records):
 
 def markdown(records):
     """The page."""
-    lines = ["# The mask matrix", "", LEGEND]
-    for _, head, rows in tables(records):
+    told = ", ".join(f"{value:.1g} ({name})" for name, value in TOLERANCE.items())
+    lines = [HEAD.format(tolerances=told)]
+    for part, head, rows in tables(records):
+        if part == "zoo":
+            every = {x["row"][0] for cells in records.values() for x in cells if x["part"] == "zoo"}
+            lines += ["", ZOO.format(len(every))]
         lines += ["", line_of(head), line_of(["---"] * len(head)), *map(line_of, rows)]
+    lines += ["", "Of all rows, the pairs of properties included:", ""]
+    lines += [f"- {line}" for line in summary(records)]
     lines += ["", "Not applicable:", ""]
     lines += [f"{number}. {reason}" for reason, number in reasons(records).items()]
-    lines += ["", *(f"- {line}" for line in summary(records))]
     return "\n".join(lines) + "\n"
 
 
