@@ -121,10 +121,16 @@ def train(
     tokens = getattr(batches, "tokens", None)  # of pairs a metric counts them
     speed = kt.training.Throughput(tokens and tokens / batches.num_batches)
     constants = {} if tokens is None else {"padding_fraction": batches.padding_fraction}
-    before = speed, kt.training.LogConstants(**constants)
+    guard = kt.training.NonFiniteGuard(checkpoint=checkpoint)
+    before = guard, speed, kt.training.LogConstants(**constants)
     every = [*before, *callbacks, kt.monitoring.TensorBoard(settings.log_dir)]
     limits = settings.epochs, settings.max_updates
-    history = kt.training.fit(model, batches, valid_batches, checkpoint, *limits, every)
+    try:
+        history = kt.training.fit(model, batches, valid_batches, checkpoint, *limits, every)
+    except kt.training.Diverged:
+        if not run.model_file.is_file():  # which may be that of the best epoch
+            run.save_model(model)
+        raise
     return history, checkpoint.position()
 
 

@@ -6,6 +6,7 @@ others over batches. Here a quantity has one chart under its plain name, the x a
 optimiser updates, and the runs `train` and `validation` are two curves on it.
 """
 
+import math
 import pathlib
 from typing import Any
 
@@ -78,5 +79,7 @@ class TensorBoard(keras.callbacks.Callback):
         if run not in self._writers:
             self._writers[run] = tf.summary.create_file_writer(str(self.log_dir / run))
         with self._writers[run].as_default(self._batches // self._batches_an_update):
+            # A curve has gaps where nothing finite was measured.
             for name, value in values.items():
-                tf.summary.scalar(name, value)
+                if math.isfinite(value):
+                    tf.summary.scalar(name, value)

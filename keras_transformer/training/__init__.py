@@ -5,8 +5,10 @@ from keras_transformer.training.callbacks import LogConstants, StopAfter, Throug
 from keras_transformer.training.checkpoint_files import Position, average_checkpoints
 from keras_transformer.training.checkpoints import Checkpoint
 from keras_transformer.training.figures import LanguageModelFigures
+from keras_transformer.training.finite import all_finite, is_sound
 from keras_transformer.training.fit import fit
 from keras_transformer.training.flops import matmul_peak, train_flops_per_token
+from keras_transformer.training.guard import Diverged, NonFiniteGuard
 from keras_transformer.training.json_files import RunError
 from keras_transformer.training.lora import enable_lora, freeze
 from keras_transformer.training.losses import MaskedCrossentropy
@@ -25,6 +27,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "Checkpoint",
+    "Diverged",
     "InverseSquareRoot",
     "KeepBest",
     "LanguageModelFigures",
@@ -33,6 +36,7 @@ __all__ = [
     "MaskedAccuracy",
     "MaskedCrossentropy",
     "Noam",
+    "NonFiniteGuard",
     "PaddingFraction",
     "Perplexity",
     "Position",
@@ -43,11 +47,13 @@ __all__ = [
     "TargetTokens",
     "Throughput",
     "adamw",
+    "all_finite",
     "average_checkpoints",
     "cosine_decay",
     "enable_lora",
     "fit",
     "freeze",
+    "is_sound",
     "keep_best",
     "matmul_peak",
     "train_flops_per_token",

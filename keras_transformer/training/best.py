@@ -7,7 +7,6 @@ from typing import Any
 
 import keras
 
-from keras_transformer.checks import refusal
 from keras_transformer.training.checkpoint_files import newest_checkpoint, read_history
 from keras_transformer.training.run import Run
 
@@ -29,9 +28,6 @@ class KeepBest(keras.callbacks.Callback):
 
     Attributes:
         is_over: Whether training has ended for want of a better epoch.
-
-    Raises:
-        ValueError: In `fit`, where the quantity is not a finite number.
 
     Example:
 
@@ -70,7 +66,7 @@ class KeepBest(keras.callbacks.Callback):
             self._is_better(measure(run.load_model())[quantity])
 
     def _is_better(self, value):
-        is_better = self.sign * value > self.best
+        is_better = self.sign * value > self.best  # which NaN is not
         self.best = self.sign * value if is_better else self.best
         self.wait = 0 if is_better else self.wait + 1
         return is_better
@@ -80,14 +76,14 @@ class KeepBest(keras.callbacks.Callback):
         return self.wait >= self.patience
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        value = logs[self.monitor]
-        if not math.isfinite(value):
-            received = f"{value}, for training diverged; a lower peak learning rate may help"
-            raise refusal(f"a finite {self.monitor}", received)
-        if self._is_better(value):
+        if self._is_better(logs[self.monitor]):
             self.run.save_model(self.model)
         elif self.is_over:
             self.model.stop_training = True
+
+    def on_train_end(self, logs: Any = None) -> None:
+        if not self.run.model_file.is_file():  # no epoch had a figure
+            self.run.save_model(self.model)
 
 
 def keep_best(

@@ -13,7 +13,7 @@ import numpy as np
 from keras_transformer.checks import refusal, require
 from keras_transformer.files import written_whole
 from keras_transformer.training.json_files import RunError
-from keras_transformer.training.optimizers import ACCUMULATED_WEIGHT
+from keras_transformer.training.optimizers import LATER
 from keras_transformer.training.run import Run
 
 
@@ -121,8 +121,8 @@ def load_checkpoint(path: Path, model: keras.Model) -> Position:
     """
     with np.load(path) as file:
         for name, variable in _named_variables(model).items():
-            if name not in file and variable.name == ACCUMULATED_WEIGHT:
-                continue  # of a run that accumulated before batches had weights
+            if name not in file and variable.name in LATER:
+                continue  # of a run that was begun with an earlier version
             variable.assign(_read(file, name, variable, path))
     return read_position(path)
 

@@ -1,17 +1,22 @@
 """Adam, faster: the optimiser of all recipes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import keras
 from keras import ops
 
 from keras_transformer.backend.adam import adam_update
+from keras_transformer.backend.conditional_update import update_if
 from keras_transformer.backend.gradients import dense_gradient, sum_of_squares
-from keras_transformer.backend.strategy import in_strategy
+from keras_transformer.backend.strategy import in_strategy, summed_over_replicas
 from keras_transformer.training.accumulation import take_weight
 from keras_transformer.types import Tensor
 
 ACCUMULATED_WEIGHT = "accumulated_weight"
+# Variables that files of before may lack, the last ones of an optimiser.
+GUARD = ("updates_left_out", "left_out_in_a_row", "rate_scale")
+LATER = (ACCUMULATED_WEIGHT, *GUARD)
 
 
 class Step(keras.optimizers.Adam):
@@ -24,6 +29,10 @@ class Step(keras.optimizers.Adam):
 
     Gradients accumulate as `sum(w * g) / sum(w)`, where Keras takes the plain mean of the `g`: if
     `w` is what the loss of a batch is the mean of, that is the gradient of one large batch.
+
+    An update whose gradients are not finite is left out: weights and moments stay, and only
+    `iterations`, which counts batches, goes on. Where several batches make an update, one of them
+    is enough. Adam's correction for its first updates counts those that the moments have had.
     """
 
     def build(self, variables: Sequence[keras.Variable]) -> None:
@@ -33,9 +42,20 @@ class Step(keras.optimizers.Adam):
         self.gradient_norm = self._add_number("gradient_norm")
         if self.gradient_accumulation_steps:
             self.accumulated_weight = self._add_number(ACCUMULATED_WEIGHT)
+        self.updates_left_out = self._add_number("updates_left_out")
+        self.left_out_in_a_row = self._add_number("left_out_in_a_row")
+        self.rate_scale = self._add_number("rate_scale", "ones")
 
-    def _add_number(self, name):
-        return self.add_variable((), dtype="float32", aggregation="only_first_replica", name=name)
+    def _add_number(self, name, initializer="zeros"):
+        settings = {"dtype": "float32", "aggregation": "only_first_replica", "name": name}
+        return self.add_variable((), initializer, **settings)
+
+    def load_own_variables(self, store: Mapping[str, Any]) -> None:
+        missing = len(self.variables) - len(store.keys())
+        if missing == len(GUARD):  # a file of before
+            own = {str(i): ops.convert_to_numpy(v) for i, v in enumerate(self.variables)}
+            store = own | {name: store[name] for name in store.keys()}  # noqa: SIM118
+        super().load_own_variables(store)
 
     def _backend_apply_gradients(self, grads, trainable_variables):
         weight = take_weight()
@@ -49,9 +69,11 @@ class Step(keras.optimizers.Adam):
         super()._backend_apply_gradients(grads, trainable_variables)
 
     def _get_current_learning_rate(self):
+        if isinstance(self._learning_rate, keras.Variable):
+            return self._learning_rate
         if isinstance(self._learning_rate, keras.optimizers.schedules.LearningRateSchedule):
-            return self._learning_rate(self.iterations)
-        return super()._get_current_learning_rate()
+            return self._learning_rate(self.iterations) * self.rate_scale
+        return super()._get_current_learning_rate() * self.rate_scale
 
     def _clip_gradients(self, grads):
         if self.gradient_accumulation_steps:  # what Keras has divided by the number of batches
@@ -60,13 +82,41 @@ class Step(keras.optimizers.Adam):
             grads = [grad * ops.cast(scale, grad.dtype) for grad in grads]
         grads = [dense_gradient(grad) for grad in grads]
         norm = ops.sqrt(ops.sum(ops.stack([sum_of_squares(grad) for grad in grads])))
-        self.gradient_norm.assign(norm)
+        left_out = 1.0 - ops.cast(ops.isfinite(summed_over_replicas(norm)), "float32")
+        self.updates_left_out.assign(self.updates_left_out + left_out)
+        self.left_out_in_a_row.assign((self.left_out_in_a_row + 1.0) * left_out)
+        self.gradient_norm.assign(ops.where(left_out == 0.0, norm, self.gradient_norm.value))
         if not self.global_clipnorm:
             return super()._clip_gradients(grads)
-        # As in Keras, which would take the norm again: all become NaN if one is not finite.
-        clip_norm = self.global_clipnorm
-        scale = clip_norm * ops.minimum(1.0 / norm, 1.0 / clip_norm) + (norm - norm)
+        clip_norm = self.global_clipnorm  # as in Keras, which would take the norm again
+        scale = clip_norm * ops.minimum(1.0 / norm, 1.0 / clip_norm)
         return [grad * scale for grad in grads]
+
+    def _apply_weight_decay(self, variables):
+        """Waits for the update, without which there is none."""
+
+    def _backend_update_step(self, grads, trainable_variables, learning_rate):
+        def update(grads, learning_rate):
+            super(Step, self)._apply_weight_decay(trainable_variables)
+            super(Step, self)._backend_update_step(grads, trainable_variables, learning_rate)
+
+        indices = [self._get_variable_index(v) for v in trainable_variables]
+        states = [self._momentums, self._velocities]
+        states += [self._velocity_hats] if self.amsgrad else []
+        changed = [*trainable_variables, *(state[i] for state in states for i in indices)]
+        rate = learning_rate * self._correction()
+        update_if(self.left_out_in_a_row == 0.0, update, changed, grads, rate)
+
+    def _correction(self):
+        """Adam's bias correction by the updates that there were over that by `iterations`."""
+        updates = ops.cast(self.iterations + 1, "float32")
+        made = ops.maximum(updates - self.updates_left_out, 1.0)
+
+        def correction(number):
+            return ops.sqrt(1.0 - self.beta_2**number) / (1.0 - self.beta_1**number)
+
+        ratio = correction(made) / correction(updates)
+        return ops.where(self.updates_left_out == 0.0, 1.0, ratio)
 
     def update_step(
         self, gradient: Tensor, variable: keras.Variable, learning_rate: Tensor
@@ -154,6 +204,17 @@ def adamw(
     return optimizer
 
 
+def number(variable: keras.Variable | Tensor) -> float:
+    """What a scalar variable is, also one that several devices have.
+
+    Example:
+
+    >>> number(keras.Variable(1.5))
+    1.5
+    """
+    return ops.convert_to_numpy(variable).item()
+
+
 def batches_done(optimizer: keras.optimizers.Optimizer) -> int:
     """The number of batches that an optimiser has had gradients of.
 
@@ -168,7 +229,7 @@ def batches_done(optimizer: keras.optimizers.Optimizer) -> int:
     >>> batches_done(model.optimizer), int(model.optimizer.iterations)
     (3, 1)
     """
-    return int(_inner(optimizer)._iterations)
+    return int(number(inner_optimizer(optimizer)._iterations))
 
 
 def batches_per_update(optimizer: keras.optimizers.Optimizer) -> int:
@@ -179,9 +240,16 @@ def batches_per_update(optimizer: keras.optimizers.Optimizer) -> int:
     >>> batches_per_update(Adam(gradient_accumulation_steps=4)), batches_per_update(Adam())
     (4, 1)
     """
-    return _inner(optimizer).gradient_accumulation_steps or 1
+    return inner_optimizer(optimizer).gradient_accumulation_steps or 1
 
 
-def _inner(optimizer):
-    # A loss scale's optimiser leaves counting to the one inside it.
+def inner_optimizer(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
+    """The optimiser inside one that scales the loss, which leaves counting to it, or itself.
+
+    Example:
+
+    >>> inside = Adam()
+    >>> inner_optimizer(keras.optimizers.LossScaleOptimizer(inside)) is inside
+    True
+    """
     return getattr(optimizer, "inner_optimizer", optimizer)

@@ -129,6 +129,40 @@ class LinearDecay(keras.optimizers.schedules.LearningRateSchedule):
         }
 
 
+@keras.saving.register_keras_serializable("keras_transformer")
+class Scaled(keras.optimizers.schedules.LearningRateSchedule):
+    """Another schedule times a number.
+
+    Args:
+        schedule: A Keras schedule.
+        factor: float.
+
+    Example:
+
+    >>> rate = Scaled(InverseSquareRoot(peak=0.5, warmup_updates=4), 0.1)
+    >>> print(round(float(rate(3)), 4))
+    0.05
+    """
+
+    def __init__(
+        self, schedule: keras.optimizers.schedules.LearningRateSchedule, factor: float
+    ) -> None:
+        super().__init__()
+        self.schedule, self.factor = schedule, factor
+
+    def __call__(self, step: Tensor) -> Tensor:
+        return self.factor * self.schedule(step)
+
+    def get_config(self) -> dict[str, Any]:
+        schedule = keras.saving.serialize_keras_object(self.schedule)
+        return {"schedule": schedule, "factor": self.factor}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "Scaled":
+        schedule = keras.saving.deserialize_keras_object(config["schedule"])
+        return cls(schedule, config["factor"])
+
+
 @renamed(warmup_steps="warmup_updates", total_steps="total_updates")
 def cosine_decay(
     peak: float, warmup_updates: int, total_updates: int

@@ -6,6 +6,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 import user
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -138,6 +139,52 @@ def test_interrupted_and_resumed_is_like_uninterrupted(there, monkeypatch, capsy
     assert "dropout was 0.1 and is now 0.2" in said and "seed was 1 and is now 5" in said
     page.main(["--resume", "--name", "cut"])
     same_figures("cut", "first")
+
+
+def check_finite(run):
+    """Nothing that a run has written holds NaN or infinity."""
+    weights = keras.models.load_model(run.model_file, compile=False).get_weights()
+    for path in run.checkpoints():
+        with np.load(path) as file:
+            weights += [file[name] for name in file if "/" in name]
+    assert all(np.isfinite(weight).all() for weight in weights)
+
+
+def test_training_that_diverges_goes_back_and_ends_with_a_sentence(there, capsys):
+    page, flags = there
+    fast = "--peak-learning-rate 1e30 --warmup-updates 1 --clip-norm 0 --precision mixed_bfloat16"
+    try:
+        said = user.message(page, [*flags, *fast.split(), "--name", "diverged"])
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert "Training diverged at update" in said and "a lower peak learning rate" in said
+    assert capsys.readouterr().err.count("of the learning rate (") == 3
+    run = kt.training.Run.open("runs/diverged")
+    check_finite(run)
+    assert not run.is_finished and run.metrics == {}
+    RECIPES[page][1].load("runs/diverged")
+
+
+@pytest.mark.slow
+def test_one_update_with_nan_is_left_out(there, monkeypatch, capsys):
+    page, flags = there
+    apply = kt.training.Adam._backend_apply_gradients
+
+    def poisoned(self, grads, variables):
+        nan = tf.where(self._iterations == 7, np.nan, 0.0)
+        grads = [g + nan if isinstance(g, tf.Tensor) else g for g in grads]
+        apply(self, grads, variables)
+
+    for kind in (kt.training.Adam, kt.training.AdamW):
+        monkeypatch.setattr(kind, "_backend_apply_gradients", poisoned)
+    page.main([*flags, "--name", "poisoned"])
+    assert "diverged" not in capsys.readouterr().err
+    run = kt.training.Run.open("runs/poisoned")
+    check_finite(run)
+    text = (run.folder / "metrics.json").read_text()
+    assert "null" not in text and "NaN" not in text
+    left_out = EventAccumulator("tensorboard_logs/poisoned/train").Reload()
+    assert [e.step for e in left_out.Tensors("updates_left_out")][:1] != []
 
 
 @pytest.mark.parametrize(

@@ -110,7 +110,12 @@ def test_a_run_of_before_measures_what_it_has(path):
     assert best.run.folder == path.parent
 
 
-def test_training_that_diverged_ends_with_a_sentence(path):
-    with pytest.raises(ValueError, match=r"Expected a finite val_figure\. Received: nan"):
-        train(path, [0.5, float("nan")])
+@pytest.mark.parametrize("mode", ["max", "min"])
+def test_a_figure_that_is_no_number_is_not_the_best(path, mode):
+    train(path, [float("nan"), 0.5, float("nan")], mode)
     assert kept(path) == 0.5
+
+
+def test_a_run_whose_epochs_had_no_figure_has_a_model(path):
+    train(path, [float("nan")])
+    assert path.is_file()
