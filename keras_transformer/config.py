@@ -5,13 +5,23 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
+import math
+import reprlib
 from typing import Any
 
-from keras_transformer.checks import require
+from keras_transformer.checks import refusal, require
 from keras_transformer.layers.projection import has_bias
 from keras_transformer.layers.rotary_scaling import frequencies
 
 POSITIONS = ("sinusoidal", "learned", "rotary", None)
+_SIZES = (
+    *("vocabulary_size", "num_layers", "num_heads", "hidden_dim", "intermediate_dim"),
+    "max_sequence_length",
+)
+_SWITCHES = (
+    *("gated", "normalize_first", "scale_embedding", "tie_embeddings", "logits_bias"),
+    *("embedding_norm", "pooler"),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,41 +112,23 @@ class TransformerConfig:
     line_start_id: int | None = None
 
     def __post_init__(self):
-        for name in (
-            "vocabulary_size",
-            "num_layers",
-            "num_heads",
-            "hidden_dim",
-            "intermediate_dim",
-            "max_sequence_length",
-        ):
-            value = getattr(self, name)
-            require(
-                isinstance(value, int) and value > 0,
-                f"{name} to be a positive integer",
-                **{name: value},
-            )
-        for name in ("num_decoder_layers", "key_dim", "window"):
-            value = getattr(self, name)
-            require(
-                value is None or (isinstance(value, int) and value > 0),
-                f"{name} to be a positive integer or None",
-                **{name: value},
-            )
-        for name in ("dropout", "attention_dropout"):
-            value = getattr(self, name)
-            require(0 <= value < 1, f"{name} to be at least 0 and below 1", **{name: value})
-        require(
-            self.position in POSITIONS, f"position to be one of {POSITIONS}", position=self.position
-        )
+        self._require(_is_size, "a positive integer", *_SIZES)
+        optional = "num_decoder_layers", "key_dim", "window"
+        self._require(_or_none(_is_size), "a positive integer or None", *optional)
+        self._require(lambda x: _is_whole(x) and x >= 0, "an integer of at least 0", "num_segments")
+        self._require(_is_share, "at least 0 and below 1", "dropout", "attention_dropout")
+        self._require(_is_not_negative, "a number of at least 0", "layer_norm_epsilon")
+        optional = "initializer_range"
+        self._require(_or_none(_is_not_negative), "a number of at least 0 or None", optional)
+        self._require(lambda x: isinstance(x, bool), "True or False", *_SWITCHES)
+        names = "activation", "pooler_activation"
+        self._require(lambda x: isinstance(x, str), "a name that Keras knows", *names)
+        self._require(lambda x: x in POSITIONS, f"one of {POSITIONS}", "position")
         # These raise for a name that no projection has, and for an unknown scaling.
         has_bias(self.use_bias, "output")
         frequencies(self.rotary_base, 2, self.rotary_scaling)
-        require(
-            self.norm in ("layer_norm", "rms_norm"),
-            "norm to be 'layer_norm' or 'rms_norm'",
-            norm=self.norm,
-        )
+        norms = "layer_norm", "rms_norm"
+        self._require(lambda x: x in norms, "'layer_norm' or 'rms_norm'", "norm")
         require(
             self.key_dim or self.hidden_dim % self.num_heads == 0,
             "hidden_dim to be a multiple of num_heads unless key_dim is given",
@@ -145,7 +137,7 @@ class TransformerConfig:
         )
         heads = self.num_key_value_heads
         require(
-            heads is None or (0 < heads <= self.num_heads and self.num_heads % heads == 0),
+            heads is None or (_is_size(heads) and self.num_heads % heads == 0),
             "num_key_value_heads to divide num_heads",
             num_key_value_heads=heads,
             num_heads=self.num_heads,
@@ -158,10 +150,15 @@ class TransformerConfig:
         for name in ("pad_id", "line_start_id"):
             value = getattr(self, name)
             require(
-                value is None or 0 <= value < self.vocabulary_size,
+                value is None or (_is_whole(value) and 0 <= value < self.vocabulary_size),
                 f"{name} to be a token of the vocabulary or None",
                 **{name: value, "vocabulary_size": self.vocabulary_size},
             )
+
+    def _require(self, is_right, expected, *names):
+        for name in names:
+            value = getattr(self, name)
+            require(is_right(value), f"{name} to be {expected}", **{name: value})
 
     @property
     def head_dim(self) -> int:
@@ -215,12 +212,42 @@ class TransformerConfig:
 
     @classmethod
     def from_json(cls, text: str) -> TransformerConfig:
-        """The config that `to_json` wrote."""
-        fields = json.loads(text)
+        """The config that `to_json` wrote.
+
+        Raises:
+            ValueError: for other text, and as the class.
+        """
+        try:
+            fields = json.loads(text)
+        except (ValueError, RecursionError) as error:  # the latter of too many brackets
+            raise refusal("a config as JSON", str(error)) from None
+        is_whole = isinstance(fields, dict) and "vocabulary_size" in fields
+        require(is_whole, "a JSON object with a vocabulary_size", reprlib.repr(fields))
         known = {field.name for field in dataclasses.fields(cls)}
         unknown = sorted(set(fields) - known)
         require(not unknown, f"fields among {sorted(known)}", fields=unknown)
         return cls(**fields)
+
+
+# Values are those that JSON gives back as they were.
+def _is_whole(value):
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_size(value):
+    return _is_whole(value) and value > 0
+
+
+def _is_not_negative(value):
+    return (_is_whole(value) or isinstance(value, float)) and 0 <= value < math.inf
+
+
+def _is_share(value):
+    return _is_not_negative(value) and value < 1
+
+
+def _or_none(is_right):
+    return lambda value: value is None or is_right(value)
 
 
 def _sizes(shared, **rows):

@@ -37,6 +37,24 @@ def config(**changes):
         ({"line_start_id": -1}, "line_start_id to be a token of the vocabulary or None"),
         ({"window": 0}, "window to be a positive integer or None.*window=0"),
         ({"key_dim": -2}, "key_dim to be a positive integer or None.*key_dim=-2"),
+        ({"num_layers": True}, "num_layers to be a positive integer"),
+        ({"num_key_value_heads": "1"}, "num_key_value_heads to divide num_heads"),
+        ({"dropout": "0.1"}, "dropout to be at least 0 and below 1"),
+        ({"attention_dropout": None}, "attention_dropout to be at least 0 and below 1"),
+        ({"pad_id": "0"}, "pad_id to be a token of the vocabulary or None"),
+        ({"num_segments": -1}, "num_segments to be an integer of at least 0"),
+        ({"layer_norm_epsilon": float("nan")}, "layer_norm_epsilon to be a number of at least 0"),
+        ({"initializer_range": [1]}, "initializer_range to be a number of at least 0 or None"),
+        ({"gated": "yes"}, "gated to be True or False"),
+        ({"activation": None}, "activation to be a name that Keras knows"),
+        ({"use_bias": 7}, "use_bias to name some of"),
+        ({"use_bias": [[]]}, "use_bias to name some of"),
+        ({"rotary_base": ""}, "rotary_base to be a positive number"),
+        ({"rotary_base": 10**400}, "numbers that give finite frequencies"),
+        ({"rotary_scaling": True}, "rotary_scaling to be a dict or None"),
+        ({"rotary_scaling": {"rope_type": []}}, "rope_type to be one of"),
+        ({"rotary_scaling": {"rope_type": "linear", "factor": "2"}}, ".* positive numbers.*'2'"),
+        ({"rotary_scaling": {"rope_type": "linear", "factor": 0}}, ".* positive numbers.*=0"),
     ],
 )
 def test_values_that_do_not_fit_are_refused(changes, message):
@@ -56,6 +74,20 @@ def test_json_round_trip(name):
     text = preset.to_json()
     assert kt.TransformerConfig.from_json(text) == preset
     assert set(json.loads(text)) == {field.name for field in dataclasses.fields(preset)}
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("", "a config as JSON.*line 1"),
+        ("[" * 100_000, "a config as JSON.*recursion"),
+        ("[1]", r"a JSON object with a vocabulary_size. Received: \[1\]"),
+        ('{"num_layers": 2}', "a JSON object with a vocabulary_size"),
+    ],
+)
+def test_json_of_something_else_is_refused(text, message):
+    with pytest.raises(ValueError, match=f"^Expected {message}"):
+        kt.TransformerConfig.from_json(text)
 
 
 def test_json_with_an_unknown_field_is_refused():

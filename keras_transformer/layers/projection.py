@@ -82,5 +82,7 @@ def has_bias(use_bias: bool | Sequence[str], name: str) -> bool:
     """Whether the projection `name` has one, `use_bias` being a bool for all or a list of names."""
     if isinstance(use_bias, bool):
         return use_bias
-    require(set(use_bias) <= set(NAMES), f"use_bias to name some of {NAMES}", use_bias=use_bias)
+    is_list = isinstance(use_bias, list | tuple | set | frozenset)
+    names_some = is_list and all(one in NAMES for one in use_bias)
+    require(names_some, f"use_bias to name some of {NAMES}", use_bias=use_bias)
     return name in use_bias

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from keras_transformer.checks import require
+from keras_transformer.checks import refusal, require
 
 
 def frequencies(
@@ -42,18 +42,32 @@ def frequencies(
     >>> frequencies(10000.0, 4, {"rope_type": "linear", "factor": 4.0})[0].round(4).tolist()[0]
     0.25
     """
-    frequency = base ** (-np.arange(0, head_dim, 2) / head_dim)  # (H/2,)
-    scaling = {"rope_type": "default", **(scaling or {})}
-    kind = scaling.pop("rope_type")
-    require(kind in SCALINGS, f"rope_type to be one of {tuple(SCALINGS)}", rope_type=kind)
+    require(_is_positive(base), "rotary_base to be a positive number", rotary_base=base)
+    is_dict = scaling is None or isinstance(scaling, dict)
+    require(is_dict, "rotary_scaling to be a dict or None", rotary_scaling=scaling)
+    numbers = {name: x for name, x in (scaling or {}).items() if x is not None}
+    kind = numbers.pop("rope_type", "default")
+    is_known = isinstance(kind, str) and kind in SCALINGS
+    require(is_known, f"rope_type to be one of {tuple(SCALINGS)}", rope_type=kind)
     scale, required, optional = SCALINGS[kind]
     require(
-        set(required) <= set(scaling) <= {*required, *optional},
-        f"{(*required, *optional)} of rope_type {kind!r}",
-        **scaling,
+        set(required) <= set(numbers) <= {*required, *optional}
+        and all(map(_is_positive, numbers.values())),
+        f"{(*required, *optional)} of rope_type {kind!r}, positive numbers",
+        ", ".join(f"{name}={x!r}" for name, x in numbers.items()),
     )
-    frequency, amplitude = scale(frequency, base, **scaling)
-    return frequency.astype("float32"), amplitude
+    try:
+        with np.errstate(all="raise", under="ignore"):
+            frequency = base ** (-np.arange(0, head_dim, 2) / head_dim)  # (H/2,)
+            frequency, amplitude = scale(frequency, base, **numbers)
+            return frequency.astype("float32"), amplitude
+    except ArithmeticError:
+        expected = "numbers that give finite frequencies"
+        raise refusal(expected, rotary_base=base, rotary_scaling=scaling) from None
+
+
+def _is_positive(value):
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
 
 
 def unscaled(frequency: np.ndarray, base: float) -> tuple[np.ndarray, float]:
