@@ -1,5 +1,6 @@
 """Rules about what must not be said, and what must."""
 
+import operator
 from collections.abc import Sequence
 
 import keras
@@ -173,7 +174,7 @@ class ForcedTokens(Part):
 
 def checked(token_ids: Sequence[int]) -> tuple[int, ...]:
     """Token ids as a tuple of ints, none of them negative."""
-    found = tuple(map(int, token_ids))
+    found = tuple(map(operator.index, token_ids))
     require(min(found, default=0) >= 0, "tokens to be at least 0", token_ids=token_ids)
     return found
 

@@ -1,5 +1,6 @@
 """Samplers by name."""
 
+import contextlib
 import difflib
 from typing import Any
 
@@ -43,7 +44,8 @@ def get_sampler(sampler: Any) -> Any:
     """
     found = sampler
     if isinstance(sampler, dict):
-        found = keras.saving.deserialize_keras_object(sampler)
+        with contextlib.suppress(Exception):  # Keras raises whatever a wrong config leads to
+            found = keras.saving.deserialize_keras_object(sampler)
     elif isinstance(sampler, str) and sampler in SAMPLERS:
         found = SAMPLERS[sampler]()
     if hasattr(found, "generate"):

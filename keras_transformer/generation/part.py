@@ -1,9 +1,12 @@
 """What samplers and rules have in common."""
 
 import inspect
+import reprlib
 from typing import Any, Self
 
 import keras
+
+from keras_transformer.checks import refusal
 
 
 class Part:
@@ -30,7 +33,10 @@ class Part:
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
-        return cls(**config)
+        try:
+            return cls(**config)
+        except TypeError as error:  # of what is no dict, and of other names and types
+            raise refusal(f"the config of a {cls.__name__}", reprlib.repr(config)) from error
 
     def __repr__(self):
         names = inspect.signature(type(self)).parameters

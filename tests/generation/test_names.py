@@ -87,6 +87,8 @@ def test_anything_that_generates_is_a_sampler_and_any_function_a_rule(language_m
         (None, ""),
         (5, ""),
         ({"beams": 3}, ""),
+        ({**keras.saving.serialize_keras_object(BeamSearch(2)), "registered_name": "no"}, ""),
+        ({**keras.saving.serialize_keras_object(BeamSearch(2)), "config": {"beams": "2"}}, ""),
         (keras.saving.serialize_keras_object(TopK(3)), ""),
     ],
 )

@@ -113,3 +113,19 @@ def test_a_subclass_of_a_users_own():
             super().__init__(seed=loudness)
 
     assert repr(Silent(3)) == "Silent()"
+
+
+@pytest.mark.parametrize(
+    "kind, config",
+    [
+        (TopP, []),
+        (TopP, {"p": "0.5"}),
+        (TopP, {"q": 0.5}),
+        (ForbiddenTokens, {"token_ids": 3}),
+        (ForbiddenTokens, {"token_ids": ["b"]}),
+        (RandomSampler, {"samples": ["a"]}),
+    ],
+)
+def test_a_config_of_something_else_is_refused(kind, config):
+    with pytest.raises(ValueError, match=f"^Expected the config of a {kind.__name__}. Received: "):
+        kind.from_config(config)
