@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_transformer.checks import require
+from keras_transformer.checks import check_at_least, require
 
 
 def hold_out(
@@ -16,14 +16,14 @@ def hold_out(
     Args:
         items: List.
         seed: int.
-        count: int.
+        count: int, at least 1.
         key: Function to what makes two items equal; sortable.
 
     Returns:
         `(rest, held_out)`, two lists. Held out is the first of those that are equal.
 
     Raises:
-        ValueError: with fewer than 10 different items.
+        ValueError: with fewer than 10 different items, or a `count` below 1.
 
     Example:
 
@@ -31,6 +31,7 @@ def hold_out(
     >>> len(held_out), set(rest) & set(held_out)
     (1, set())
     """
+    check_at_least(1, count=count)
     distinct = sorted({key(item) for item in items})
     count = min(count, len(distinct) // 10)
     require(count, "at least 10 different lines of text", str(len(distinct)))

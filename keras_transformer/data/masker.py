@@ -15,6 +15,16 @@ from keras_transformer.checks import require
 MASK_RATE = 0.15  # BERT's
 
 
+def check_rate(mask_rate: float) -> None:
+    """Refuses what is no share of the tokens.
+
+    >>> check_rate(2.0)
+    Traceback (most recent call last):
+    ValueError: Expected mask_rate to be above 0 and at most 1. Received: mask_rate=2.0
+    """
+    require(0 < mask_rate <= 1, "mask_rate to be above 0 and at most 1", mask_rate=mask_rate)
+
+
 class Masker:
     """Hides tokens of a batch, other ones at every call.
 
@@ -68,7 +78,7 @@ class Masker:
             if mask_rate != MASK_RATE:
                 mask_token_rate = mask_rate
             mask_rate = rate
-        require(0 < mask_rate <= 1, "mask_rate to be above 0 and at most 1", mask_rate=mask_rate)
+        check_rate(mask_rate)
         shares = {"mask_token_rate": mask_token_rate, "random_rate": random_rate}
         is_whole = min(shares.values()) >= 0 and sum(shares.values()) <= 1
         require(is_whole, f"{' and '.join(shares)} to be shares of one whole", **shares)

@@ -10,7 +10,7 @@ import numpy as np
 
 from keras_transformer.checks import check_at_least, refusal, require
 from keras_transformer.data.epochs import EpochBatches
-from keras_transformer.data.masker import MASK_RATE, Masker
+from keras_transformer.data.masker import MASK_RATE, Masker, check_rate
 from keras_transformer.data.packing import pack_pieces
 from keras_transformer.data.sentence_pairs import SentencePairs
 from keras_transformer.renamed import renamed
@@ -94,6 +94,7 @@ class MaskedBatches(EpochBatches):
             raise refusal(expectation, kind=tokenizer.kind)
         check_at_least(1, batch_size=batch_size)
         check_at_least(6, row_length=row_length)
+        check_rate(mask_rate)
         self.batch_size, self.row_length = batch_size, row_length
         self.whole_words, self.next_sentence = whole_words, next_sentence
         self.segments = segments

@@ -54,3 +54,8 @@ def test_rows_are_equal_if_their_first_column_is():
     pairs = set(zip(*columns, strict=True))
     assert {*zip(*rest, strict=True)} | {*zip(*held_out, strict=True)} <= pairs
     assert len(rest[0]) == 120 - 4 * 3
+
+
+def test_less_than_one_is_not_held_out():
+    with pytest.raises(ValueError, match=r"count to be at least 1\..*count=-1"):
+        hold_out([*"abcdefghij"], seed=0, count=-1)

@@ -446,5 +446,6 @@ def test_unusable_lines_are_refused(tokenizer):
     for lines in (make_lines(), [[5], [], [6], [], [7]]):  # one document; no two lines of one
         with pytest.raises(ValueError, match="at least two lines with an empty line between"):
             make(lines, tokenizer, next_sentence=True)
-    with pytest.raises(ValueError, match=r"Received: mask_rate=1\.5"):
-        make(make_lines(), tokenizer, mask_rate=1.5)
+    for rate in (1.5, 0.0, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match=f"Received: mask_rate={rate}"):
+            make(make_lines(), tokenizer, mask_rate=rate)
