@@ -93,13 +93,19 @@ def check_flags(kind: type, arguments: Iterable[str]) -> None:
         if flag.startswith("--") and flag not in (*known, *switches, "--help", "--"):
             near = difflib.get_close_matches(flag, known, n=1)
             hint = f" (did you mean {near[0]}?)" if near else ""
-            raise refusal(f"a flag that --help lists{hint}", flag)
+            shown = flag if flag.isprintable() else repr(flag)
+            raise refusal(f"a flag that --help lists{hint}", shown)
 
 
 def _sentence(box):
-    """The first paragraph of one of tyro's boxes."""
-    lines = (line.strip("│ ") for line in box.splitlines() if line.startswith("│"))
-    return " ".join(itertools.takewhile(lambda line: not line.startswith("──"), lines))
+    """The first paragraph of one of tyro's boxes, which have no frame but on UTF-8's terminals."""
+    _, *lines = (line.strip("│ ") for line in box.splitlines())  # the first one is its title
+    body = lines[1:] if _is_rule(lines[0]) else lines
+    return " ".join(itertools.takewhile(lambda line: not _is_rule(line), body))
+
+
+def _is_rule(line):
+    return bool(line) and {*line} <= {*"─-"}
 
 
 def one_of(names: Collection[str], word: str) -> str:

@@ -324,6 +324,15 @@ def test_words_that_cannot_be_are_one_sentence(words, said):
     assert said in user.message(page, words.split())
 
 
+def test_words_that_cannot_be_are_said_where_stdout_is_not_utf_8(monkeypatch):
+    page = SimpleNamespace(main=lambda arguments: main(arguments))
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), "ascii"))
+    assert user.message(page, ["--epochs", "3.5"]).endswith("with base 10: '3.5'")
+    assert user.message(page, ["stray"]).endswith("or flags. Received: stray")
+    assert user.message(page, ["--", "a\nb"]).endswith("Unrecognized options: a b")
+    assert user.message(page, ["--a\nb"]).endswith(r"Received: '--a\nb'")
+
+
 def main(arguments, train=print):
     command_line.run(Settings, train, (answer,), arguments)
 
