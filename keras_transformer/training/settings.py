@@ -39,7 +39,8 @@ def check_recipe(path: str | Path, settings: dict[str, Any], *recipes: str) -> N
     recipe = settings.get("recipe", recipes[0])
     if recipe not in recipes:
         expected = " or ".join(f"{name}.py" for name in recipes)
-        received = f"one of {recipe}.py"
+        is_name = isinstance(recipe, str) and recipe.isprintable()
+        received = f"one of {recipe}.py" if is_name else f"recipe={recipe!r}"
         raise refusal(f"a run of {expected}", received, where=str(path), error=RunError)
 
 

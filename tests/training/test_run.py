@@ -111,6 +111,14 @@ def test_a_run_of_another_recipe_is_refused(folder):
         Run.open(folder, "masked_lm")
 
 
+@pytest.mark.parametrize("recipe", ["a\nb", ["masked_lm"], 3])
+def test_a_recipe_that_is_no_name_is_shown_in_one_line(folder, recipe):
+    Run.create(folder, {"recipe": recipe})
+    with pytest.raises(RunError) as refused:
+        Run.open(folder, "masked_lm")
+    assert str(refused.value).endswith(f"Received: recipe={recipe!r}")
+
+
 def test_a_run_may_be_of_one_of_several_recipes(folder):
     Run.create(folder, {"recipe": "masked_lm"})
     assert Run.open(folder, "text_classification", "masked_lm").folder == folder
@@ -140,7 +148,7 @@ def test_a_run_from_before_runs_knew_their_recipe_is_taken(folder):
     assert Run.open(folder, "translation").settings["seed"] == 1
 
 
-@pytest.mark.parametrize("text", [b"{", b"\xff", b"[1]"])
+@pytest.mark.parametrize("text", [b"{", b"\xff", b"[1]", b"[" * 100_000])
 def test_a_broken_settings_file_is_named(folder, text):
     run = Run.create(folder, SETTINGS)
     (folder / "settings.json").write_bytes(text)
