@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterable
 
+from keras_transformer.checks import refusal
+from keras_transformer.text.corpus import TextError
 from keras_transformer.text.frame import Frame
 from keras_transformer.text.tokenizer import Tokenizer
 from keras_transformer.text.training import DEFAULT_SIZE, too_large
@@ -34,12 +36,15 @@ class WordPiece(Tokenizer):
         import keras_hub
         import tensorflow as tf
 
-        tokens = keras_hub.tokenizers.compute_word_piece_vocabulary(
-            tf.data.Dataset.from_tensor_slices(lines).batch(1024),
-            vocabulary_size or DEFAULT_SIZE,
-            lowercase=lowercase,
-            reserved_tokens=list(special_tokens),
-        )
+        try:
+            tokens = keras_hub.tokenizers.compute_word_piece_vocabulary(
+                tf.data.Dataset.from_tensor_slices(lines).batch(1024),
+                vocabulary_size or DEFAULT_SIZE,
+                lowercase=lowercase,
+                reserved_tokens=list(special_tokens),
+            )
+        except StopIteration:  # what is not printed is no word
+            raise refusal("text with words", "none", error=TextError) from None
         # The trainer itself is content with 95 %.
         if vocabulary_size and len(tokens) < 0.95 * vocabulary_size:
             raise too_large(len(tokens), vocabulary_size)

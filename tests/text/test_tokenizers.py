@@ -292,6 +292,9 @@ def test_bad_arguments():
         train_tokenizer("whitespace", corpus(), 5, mask=True)
     with pytest.raises(ValueError, match="no line with text"):
         train_tokenizer("wordpiece", ["", " "], 100)
+    for kind in ("wordpiece", "bert"):
+        with pytest.raises(TextError, match="Expected text with words. Received: none"):
+            train_tokenizer(kind, ["\x15"])
 
 
 def test_a_folder_that_holds_no_tokenizer(tmp_path):
