@@ -24,7 +24,7 @@ def normal(tokenizer, line):
         case "bpe":
             return line
         case "sentencepiece" | "sentencepiece_bpe":
-            return line.replace("▁", " ")
+            return line.replace("▁", " ") if tokenizer.lossless else None
         case "character":
             known = {*tokenizer.vocabulary[len(tokenizer.special_ids) :]}
             return "".join(c if c in known else "<unk>" for c in line)
@@ -50,7 +50,7 @@ def check_texts(tokenizer, loaded, lines):
     stream = "\n".join(lines)
     ids = tokenizer.encode_stream(stream)
     if tokenizer.lossless:
-        assert tokenizer.decode([ids]) == [normal(tokenizer, stream)]
+        assert tokenizer.decode([ids]) == [normal(tokenizer, stream)], ids
     else:
         kept = [line for line in stream.split("\n") if line.strip()]
         ends = np.flatnonzero(ids == tokenizer.end_id)
