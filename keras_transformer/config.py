@@ -12,7 +12,9 @@ from typing import Any
 from keras_transformer.checks import refusal, require
 from keras_transformer.layers.projection import has_bias
 from keras_transformer.layers.rotary_scaling import frequencies
+from keras_transformer.reading import parse_json
 
+MOST_LAYERS = 10_000
 POSITIONS = ("sinusoidal", "learned", "rotary", None)
 _SIZES = (
     *("vocabulary_size", "num_layers", "num_heads", "hidden_dim", "intermediate_dim"),
@@ -124,6 +126,9 @@ class TransformerConfig:
         names = "activation", "pooler_activation"
         self._require(lambda x: isinstance(x, str), "a name that Keras knows", *names)
         self._require(lambda x: x in POSITIONS, f"one of {POSITIONS}", "position")
+        most = f"up to {MOST_LAYERS:,}"  # more are a mistake, or an attack
+        for name in ("num_layers", "num_decoder_layers"):
+            self._require(lambda x: x is None or x <= MOST_LAYERS, most, name)
         # These raise for a name that no projection has, and for an unknown scaling.
         has_bias(self.use_bias, "output")
         frequencies(self.rotary_base, 2, self.rotary_scaling)
@@ -217,16 +222,16 @@ class TransformerConfig:
         Raises:
             ValueError: for other text, and as the class.
         """
-        try:
-            fields = json.loads(text)
-        except (ValueError, RecursionError) as error:  # the latter of too many brackets
-            raise refusal("a config as JSON", str(error)) from None
+        fields = parse_json(text.encode(), "a config")
         is_whole = isinstance(fields, dict) and "vocabulary_size" in fields
         require(is_whole, "a JSON object with a vocabulary_size", reprlib.repr(fields))
         known = {field.name for field in dataclasses.fields(cls)}
         unknown = sorted(set(fields) - known)
         require(not unknown, f"fields among {sorted(known)}", fields=unknown)
-        return cls(**fields)
+        try:
+            return cls(**fields)
+        except TypeError as error:  # a field is missing, or of another type
+            raise refusal("the fields that to_json wrote", str(error)) from None
 
 
 # Values are those that JSON gives back as they were.

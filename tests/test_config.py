@@ -18,6 +18,8 @@ def config(**changes):
     [
         ({"vocabulary_size": 0}, "vocabulary_size to be a positive integer. Received: v.*=0"),
         ({"num_layers": -1}, "num_layers to be a positive integer. Received: num_layers=-1"),
+        ({"num_layers": 10**6}, "num_layers up to 10,000. Received: num_layers=1000000"),
+        ({"num_decoder_layers": 10**6}, "num_decoder_layers up to 10,000"),
         ({"num_heads": 2.0}, "num_heads to be a positive integer. Received: num_heads=2.0"),
         ({"hidden_dim": 0}, "hidden_dim to be a positive integer"),
         ({"intermediate_dim": "4"}, "intermediate_dim to be a positive integer"),
@@ -93,6 +95,18 @@ def test_json_of_something_else_is_refused(text, message):
 def test_json_with_an_unknown_field_is_refused():
     with pytest.raises(ValueError, match=r"Expected fields among .*fields=\['colour'\]"):
         kt.TransformerConfig.from_json('{"vocabulary_size": 9, "colour": 1}')
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"vocabulary_size": 9', "[" * 10**5, "{}", "3"])
+def test_text_that_is_no_config_is_refused(text):
+    with pytest.raises(ValueError, match="xpected "):
+        kt.TransformerConfig.from_json(text)
+
+
+@pytest.mark.parametrize("field", ["dropout", "use_bias", "rotary_base", "pad_id"])
+def test_a_field_of_another_type_is_refused(field):
+    with pytest.raises(ValueError, match="xpected "):
+        kt.TransformerConfig.from_json(json.dumps({"vocabulary_size": 9, field: {"a": "b"}}))
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,15 @@
 import itertools
 
 from keras_transformer.text.byte_pair import BytePair
-from keras_transformer.text.corpus import read_lines
 from keras_transformer.text.frame import Frame
-from keras_transformer.text.published_files import read_json_object, read_merges
+from keras_transformer.text.patterns import check_patterns
+from keras_transformer.text.published_files import (
+    check_merged,
+    read_ids,
+    read_json_object,
+    read_merges,
+    read_word_pieces,
+)
 from keras_transformer.text.published_tokenizer import Published
 from keras_transformer.text.sentence_piece import SentencePiece
 from keras_transformer.text.word_piece import WordPiece
@@ -52,6 +58,7 @@ class PublishedJson(PublishedByHuggingFace):
     default_class = "PreTrainedTokenizerFast"
 
     def _make(self, folder, tokenizers):
+        check_patterns(read_json_object(folder / "tokenizer.json"))
         return tokenizers.Tokenizer.from_buffer(self.files["tokenizer.json"])
 
     def _find_frames(self, named):
@@ -78,8 +85,7 @@ class PublishedWordPiece(PublishedByHuggingFace):
     default_class = "BertTokenizer"
 
     def _make(self, folder, tokenizers):
-        tokens = read_lines(folder / "vocab.txt")
-        ids = {token: i for i, token in enumerate(tokens)}
+        ids = read_word_pieces(folder / "vocab.txt")
         get = self._settings.get
         model = tokenizers.models.WordPiece(ids, unk_token=self._named["unk"])
         model = tokenizers.Tokenizer(model)
@@ -100,8 +106,9 @@ class PublishedByteLevel(PublishedByHuggingFace):
     default_class = "GPT2Tokenizer"
 
     def _make(self, folder, tokenizers):
-        ids = read_json_object(folder / "vocab.json")
+        ids = read_ids(folder / "vocab.json")
         merges = read_merges(folder / "merges.txt", ids)
+        check_merged(folder / "merges.txt", ids, merges)
         model = tokenizers.Tokenizer(tokenizers.models.BPE(ids, merges))
         space = bool(self._settings.get("add_prefix_space"))
         pre = tokenizers.pre_tokenizers

@@ -8,7 +8,7 @@ import numpy as np
 from keras_transformer.checks import require
 from keras_transformer.text.corpus import TextError
 from keras_transformer.text.frame import Frame
-from keras_transformer.text.published_files import read_json_object, sentence_piece_model
+from keras_transformer.text.published_files import read_ids, sentence_piece_model
 from keras_transformer.text.published_tokenizer import Published
 from keras_transformer.text.sentence_piece import SentencePiece
 
@@ -86,7 +86,7 @@ class PublishedMarian(PublishedSentencePiece):
         self._model, self._decoder = (
             sentence_piece_model(folder / name) for name in self.names[:2]
         )
-        self._ids = read_json_object(folder / "vocab.json")
+        self._ids = read_ids(folder / "vocab.json")
         return self._ids
 
     def _find_frames(self, named):

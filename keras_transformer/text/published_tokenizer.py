@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 
 from keras_transformer.checks import require
+from keras_transformer.digests import forget_digests, note_digests
 from keras_transformer.files import write_whole
+from keras_transformer.reading import read_bytes
 from keras_transformer.text.corpus import TextError
 from keras_transformer.text.frame import Frame
-from keras_transformer.text.published_files import read_json_object
+from keras_transformer.text.published_files import check_ids, read_json_object
 from keras_transformer.text.tokenizer import Tokenizer
 
 # Roles of special tokens, in Hugging Face's names without their ending "_token".
@@ -65,6 +67,9 @@ class Published(Tokenizer):
         self.kind = "published"
         self._read_settings(folder)
         ids = self._load(folder)
+        added = {token["content"] for token in self._added.values()}
+        special = added.union(filter(None, self._named.values()))
+        check_ids(folder / self.names[0], ids, special, self._model_settings.get("vocab_size"))
         self.vocabulary = [""] * (max(ids.values()) + 1)
         for token, i in ids.items():
             self.vocabulary[i] = token
@@ -78,18 +83,16 @@ class Published(Tokenizer):
 
     def _read_settings(self, folder):
         paths = [folder / name for name in (*self.names, *_SETTINGS)]
-        files = {path.name: path.read_bytes() for path in paths if path.is_file()}
+        paths = [path for path in paths if path.is_file() or path.is_symlink()]
+        files = {path.name: read_bytes(path, error=TextError) for path in paths}
         special, config, added = [
             read_json_object(folder / name) if name in files else {} for name in _SETTINGS
         ]
+        path = folder / "config.json"
+        self._model_settings = read_json_object(path) if path.is_file() else {}
         name = config.get("tokenizer_class")
         if not name:
-            model = (
-                read_json_object(folder / "config.json")
-                if (folder / "config.json").is_file()
-                else {}
-            )
-            name = _CLASSES.get(model.get("model_type"), self.default_class)
+            name = _CLASSES.get(self._model_settings.get("model_type"), self.default_class)
         self._class = name.removesuffix("Fast")
         defaults = {f"{k}_token": value for k, value in _DEFAULTS.get(self._class, {}).items()}
         self._settings = defaults | special | config
@@ -155,6 +158,9 @@ class Published(Tokenizer):
         return super()._ordinary(ids[1:] if ids[:1] == [self.start_id] else ids)
 
     def _write(self, folder):
-        (folder / self.file).mkdir(exist_ok=True)
+        folder = folder / self.file
+        folder.mkdir(exist_ok=True)
+        forget_digests(folder, self.files)
         for name, data in self.files.items():
-            write_whole(folder / self.file / name, data)
+            write_whole(folder / name, data)
+        note_digests(folder, self.files)

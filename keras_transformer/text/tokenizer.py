@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_transformer.checks import require
-from keras_transformer.files import write_whole
+from keras_transformer.files import digest, write_whole
 from keras_transformer.text.corpus import TextError, read_lines
 from keras_transformer.text.frame import Frame
 from keras_transformer.text.training import check_surrogates
@@ -253,6 +253,8 @@ class Tokenizer:
     def save(self, folder: str | Path) -> None:
         """Writes `tokenizer.json` and, in a file that each kind names, the vocabulary.
 
+        The first has a digest of the second, by which damage is seen when it is loaded.
+
         Args:
             folder: Where to; made if it is missing.
         """
@@ -263,8 +265,10 @@ class Tokenizer:
             "lowercase": self.lowercase,
             "mask": self.mask_id is not None,
         }
-        write_whole(folder / "tokenizer.json", json.dumps(settings, indent=2) + "\n")
         self._write(folder)
+        if (folder / self.file).is_file():  # else its folder notes the digests of what it holds
+            settings["sha256"] = digest(folder / self.file)
+        write_whole(folder / "tokenizer.json", json.dumps(settings, indent=2) + "\n")
 
     def _write(self, folder):
         write_whole(folder / self.file, self.file_bytes())

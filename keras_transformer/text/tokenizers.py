@@ -8,11 +8,12 @@ Training is deterministic: the same lines give the same tokenizer.
 """
 
 import difflib
-import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from keras_transformer.checks import refusal, require
+from keras_transformer.checks import refusal, require, some
+from keras_transformer.files import digest
+from keras_transformer.reading import MOST, check_file, parse_json, read_bytes
 from keras_transformer.text.byte_pair import BytePair
 from keras_transformer.text.character import Character
 from keras_transformer.text.corpus import TextError, read_lines
@@ -155,14 +156,34 @@ def load_tokenizer(folder: str | Path) -> Tokenizer:
     """
     path = Path(folder) / "tokenizer.json"
     try:
-        settings = json.loads(path.read_text())
+        settings = _read_settings(path)
         kind, lowercase = settings["kind"], settings["lowercase"]
         if kind == "published":
             return load_published(path.with_name(Published.file))
         cls = KINDS[kind]
-        # Tokenizers were saved without a mask before there was one.
-        mask = settings.get("mask", False)
-        return cls(kind, lowercase, cls._read_file(path.with_name(cls.file)), mask)
+        file = path.with_name(cls.file)
+        check_file(file, MOST)
+        # Tokenizers were saved without a mask before there was one, and then without a digest.
+        expected, received = settings.get("sha256", ""), digest(file)
+        require(
+            expected in ("", received),
+            f"{cls.file} as it was written, of the digest {expected[:8]}",
+            f"{received[:8]}",
+        )
+        return cls(kind, lowercase, cls._read_file(file), settings.get("mask", False))
     except Exception as error:  # a foreign file may break anything, TensorFlow's ops included
+        if isinstance(error, TextError) and str(error).startswith(str(folder)):
+            raise
         reason = f"{type(error).__name__}: {error}".splitlines()[0][:200]
         raise TextError(f"{folder}: not a tokenizer's folder ({reason})") from None
+
+
+def _read_settings(path):
+    """What a tokenizer's `tokenizer.json` says: these things, of these types, and no others."""
+    types = {"kind": str, "lowercase": bool, "mask": bool, "sha256": str}
+    settings = parse_json(read_bytes(path), path.name, unique=True)
+    require(isinstance(settings, dict), "a JSON object", type(settings).__name__)
+    for name, value in settings.items():
+        require(name in types, f"{some(types)}", repr(name))
+        require(isinstance(value, types[name]), f"{name}, a {types[name].__name__}", repr(value))
+    return settings

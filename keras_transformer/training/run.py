@@ -25,6 +25,7 @@ import keras
 
 from keras_transformer.checks import refusal, require
 from keras_transformer.config import TransformerConfig
+from keras_transformer.digests import DIGESTS, noted_digests, write_digests
 from keras_transformer.files import UNFINISHED, digest, remove_unfinished
 from keras_transformer.model_files import load_model, save_model
 from keras_transformer.training.json_files import RunError, read_dictionary, write_json
@@ -66,7 +67,7 @@ class Run:
         self._settings_file = self.folder / "settings.json"
         self._begun_file = self.folder / "begun.json"
         self._metrics_file = self.folder / "metrics.json"
-        self._digests_file = self.folder / "digests.json"
+        self._digests_file = self.folder / DIGESTS
         self._lock: Lock | None = None
 
     @classmethod
@@ -236,7 +237,7 @@ class Run:
 
     def finish(self) -> None:
         """Writes digests.json, by which damage is seen: training is over."""
-        write_json(self._digests_file, self.digests())
+        write_digests(self.folder, self.digests())
 
     def digests(self) -> dict[str, str]:
         """The SHA-256 of every file that is here for others to read, by its path in the folder."""
@@ -251,7 +252,10 @@ class Run:
     def check_whole(self) -> None:
         """Raises `RunError` if a file of a finished run is not what training wrote."""
         if self.is_finished:
-            check_digests(self.folder, read_dictionary(self._digests_file))
+            noted, where = noted_digests(self.folder), str(self._digests_file)
+            expected = "digests of files, or no such file"
+            require(noted, expected, "something else", where=where, error=RunError)
+            check_digests(self.folder, noted)
 
 
 def check_digests(folder: Path, expected: dict[str, str]) -> None:

@@ -1,7 +1,6 @@
 """A published folder: `config.json` and `*.safetensors`, read tensor by tensor."""
 
 import contextlib
-import json
 import math
 import reprlib
 from collections.abc import Iterator
@@ -12,6 +11,8 @@ import ml_dtypes  # noqa: F401  numpy's bfloat16, which safetensors looks for
 import numpy as np
 
 from keras_transformer.checks import refusal, require
+from keras_transformer.digests import check_digest
+from keras_transformer.reading import check_file, parse_json, read_bytes
 from keras_transformer.types import Shape
 from keras_transformer.zoo.presets import presets
 
@@ -21,6 +22,7 @@ CONFIG, GENERATION, WEIGHTS, INDEX = (
     "model.safetensors",
     "model.safetensors.index.json",
 )
+MOST = 2**24  # bytes of a JSON file: the largest, an index of weights, have a fraction
 DTYPES = ("F64", "F32", "F16", "BF16")
 WANTED = [CONFIG, GENERATION, "*.safetensors", INDEX, "*.spm", "*.model", "*.txt", "*.json"]
 
@@ -44,6 +46,8 @@ def refused_in(where: str | Path) -> Iterator[None]:
     try:
         yield
     except (ValueError, TypeError, LookupError, ArithmeticError) as error:
+        if isinstance(error, ZooError) and str(error).startswith(str(where)):
+            raise
         raise ZooError(located(where, error)) from None
 
 
@@ -87,15 +91,28 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises:
         ZooError: no such file, or something else in it.
     """
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ZooError(f"{path.parent}: no {path.name}") from None
-    except (ValueError, RecursionError, OSError) as error:
-        raise refusal("JSON", str(error), where=str(path), error=ZooError) from None
+    found = parse_json(_content(path), path, ZooError)
     is_object = isinstance(found, dict)
     require(is_object, "an object", type(found).__name__, where=path, error=ZooError)
     return found
+
+
+def read_list(path: Path) -> list[dict[str, Any]]:
+    """The objects of a JSON file that is a list of them.
+
+    Raises:
+        ZooError: no such file, or something else in it.
+    """
+    found = parse_json(_content(path), path, ZooError)
+    is_list = isinstance(found, list) and all(isinstance(part, dict) for part in found)
+    require(is_list, "a list of objects", reprlib.repr(found), where=path, error=ZooError)
+    return found
+
+
+def _content(path):
+    if not (path.exists() or path.is_symlink()):
+        raise ZooError(f"{path.parent}: no {path.name}")
+    return read_bytes(path, MOST, ZooError)
 
 
 class PublishedFolder:
@@ -116,13 +133,23 @@ class PublishedFolder:
     def __init__(self, folder: Path):
         self.folder = folder
         self.settings = read_json(folder / CONFIG)
-        self._entries = {}  # name: (file, shape, dtype)
-        for path in self._paths():
+        self._entries: dict[str, tuple[Path, Shape, str]] = {}  # name: (file, shape, dtype)
+        self._files = self._paths()
+        for path in self._files:
             with self._open(path) as file:
                 for name in file.keys():  # noqa: SIM118  it is no dict
                     part = file.get_slice(name)
-                    self._entries[name] = path, tuple(part.get_shape()), part.get_dtype()
+                    entry = path, tuple(part.get_shape()), part.get_dtype()
+                    first = self._entries.setdefault(name, entry)[0]
+                    once = f"a tensor {name} in one file"
+                    both = f"in {first.name}, too"
+                    require(first == path, once, both, where=path, error=ZooError)
         self.names = set(self._entries)
+
+    def check_digests(self) -> None:
+        """Raises if any file of weights is known to have held something else; reads them all."""
+        for path in self._files:
+            check_digest(path, ZooError)
 
     def check(self, name: str, shape: Shape) -> None:
         """Raises unless a tensor has this shape, and numbers that can be read; reads none."""
@@ -135,6 +162,10 @@ class PublishedFolder:
         """How many numbers a tensor has; reads none."""
         return math.prod(self._entries[name][1])
 
+    def sizes(self) -> list[int]:
+        """How many numbers each tensor has; reads none."""
+        return list(map(self.size, self.names))
+
     def read(self, name: str) -> np.ndarray:
         """A tensor as float32."""
         # Opened for each one: what is mapped of an open file counts as this process' memory.
@@ -144,6 +175,8 @@ class PublishedFolder:
     def _open(self, path):
         from safetensors import SafetensorError, safe_open
 
+        if path.exists():
+            check_file(path, error=ZooError)
         try:
             return safe_open(path, "np")
         except FileNotFoundError:

@@ -1,12 +1,11 @@
 """How the folders of sentence-transformers say that texts become vectors."""
 
-import json
-import reprlib
 from pathlib import Path
 from typing import Any
 
-from keras_transformer.checks import refusal, require
-from keras_transformer.zoo.checkpoint import CONFIG, ZooError, read_json
+from keras_transformer.checks import require
+from keras_transformer.reading import check_inside
+from keras_transformer.zoo.checkpoint import CONFIG, ZooError, read_json, read_list
 
 # In older files a flag each.
 _MODES = {
@@ -27,7 +26,7 @@ def sentence_settings(folder: Path) -> tuple[Path, dict[str, Any]]:
     """
     place, steps = folder, {"Pooling": None}
     if (folder / "modules.json").is_file():
-        modules = _read_list(folder / "modules.json")
+        modules = read_list(folder / "modules.json")
         steps = {str(module.get("type")).split(".")[-1]: module.get("path") for module in modules}
         expected = ("Transformer", "Pooling", "Normalize")
         require(
@@ -37,6 +36,11 @@ def sentence_settings(folder: Path) -> tuple[Path, dict[str, Any]]:
             where=folder / "modules.json",
             error=ZooError,
         )
+        for step in steps.values():
+            is_path = step is None or isinstance(step, str)
+            where = folder / "modules.json"
+            require(is_path, "paths of folders", repr(step), where=where, error=ZooError)
+            check_inside(folder / (step or ""), folder, ZooError)
         place = folder / (steps["Transformer"] or "")
     own = _read_any(place, "sentence_*config.json")
     prompts = _read_any(folder, "config_sentence_transformers.json")
@@ -70,13 +74,3 @@ def _pooling(path, prompt):
 
 def _read_any(folder, pattern):
     return next((read_json(path) for path in sorted(folder.glob(pattern))), {})
-
-
-def _read_list(path):
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError, OSError) as error:
-        raise refusal("JSON", str(error), where=str(path), error=ZooError) from None
-    is_list = isinstance(found, list) and all(isinstance(module, dict) for module in found)
-    require(is_list, "a list of objects", reprlib.repr(found), where=path, error=ZooError)
-    return found

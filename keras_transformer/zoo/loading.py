@@ -6,12 +6,13 @@ from pathlib import Path
 import keras
 
 from keras_transformer import models
+from keras_transformer.backend.limited_weights import limited_weights
 from keras_transformer.types import DType
 from keras_transformer.zoo.checkpoint import PublishedFolder, find, refused_in
 from keras_transformer.zoo.families import family_of
 from keras_transformer.zoo.heads import build, kind_of_model
 from keras_transformer.zoo.notes import remember
-from keras_transformer.zoo.weights import restore, weights_of
+from keras_transformer.zoo.weights import check_size, restore, weights_of
 
 
 def load(path_or_id: str | Path, dtype: DType | None = None) -> keras.Model:
@@ -57,7 +58,9 @@ def load(path_or_id: str | Path, dtype: DType | None = None) -> keras.Model:
         if head.kind == "encoder":  # whose pooler may be left out
             pooler = family.names.get("pooled_output", "") + ".weight"
             config = dataclasses.replace(config, pooler=pooler in names)
-        model = build(config, head.kind, found.settings, dtype)
+        check_size(config, found)
+        with limited_weights(found.sizes()):
+            model = build(config, head.kind, found.settings, dtype)
         model.name = family.model_type
         restore(model, config, found, family, head, head.may_lack)
     remember(model, found, family)

@@ -4,6 +4,7 @@ import re
 import sys
 
 from keras_transformer import text
+from keras_transformer.text.patterns import QUOTES
 
 # The blocks whose characters BERT takes for words of their own.
 _CHINESE = (
@@ -19,7 +20,7 @@ _WORD_PIECE_SPACES = (
     r" (?=[.,;:!?%…)\]}»”])",
     r"(?<=[(\[{«“¿¡]) ",
     # After the first quotation mark of a pair; then, from there on, before the second.
-    r'(?:\A|\G")(?:[^"]|"(?! [^"]* "))*"\K (?=[^"]* ")|\G(?<=" )[^"]*?\K (?=")',
+    QUOTES,
 )
 
 

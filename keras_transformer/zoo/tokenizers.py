@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from keras_transformer.digests import forget_digests, note_digests
 from keras_transformer.files import write_whole
 from keras_transformer.text import Tokenizer, load_published
 from keras_transformer.zoo.checkpoint import find
@@ -62,8 +63,11 @@ def save_tokenizer(tokenizer: Tokenizer, folder: str | Path) -> None:
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    for name, data in _files(tokenizer).items():
+    files = _files(tokenizer)
+    forget_digests(folder, files)
+    for name, data in files.items():
         write_whole(folder / name, data)
+    note_digests(folder, files)
 
 
 def _files(tokenizer):

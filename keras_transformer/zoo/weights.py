@@ -34,7 +34,8 @@ def restore(
         may_lack: paths of the weights that keep their values where the folder has none.
 
     Raises:
-        ZooError: for tensors that are missing, left over, of another shape, or no numbers.
+        ZooError: for tensors that are missing, left over, of another shape, or no numbers, and for
+            files of other bytes than were written.
     """
     files = _distinct(config, found, family)
     plan, missing, lacking = [], [], []
@@ -56,9 +57,34 @@ def restore(
     every = f"all tensors of such a {family.model_type}"
     require(not lacking, every, f"all but {some(lacking, 5)}", error=ZooError)
     require(not left, f"{every}, and no others", f"also {some(left, 5)}", error=ZooError)
+    found.check_digests()  # last, as it reads all of every file
     for weight, theirs in plan:
         weight.assign(theirs.read(lambda name: found.read(files[name])))
     return missing
+
+
+def check_size(config: TransformerConfig, found: PublishedFolder) -> None:
+    """Refuses a config of more layers, or wider ones, than a folder's tensors can be of.
+
+    So nothing is built of a `config.json` that asks for more than there is.
+
+    Raises:
+        ZooError: as the name of the setting says.
+    """
+    layers, numbers = len(found.names), sum(found.sizes())
+    most_layers, most = layers + 100, numbers + 10**6  # of a few that are missing others speak
+    learned = config.max_sequence_length if config.position == "learned" else 1
+    for name, value, limit in (
+        ("num_layers", config.num_layers, most_layers),
+        ("num_decoder_layers", config.num_decoder_layers or 1, most_layers),
+        ("vocabulary_size", config.vocabulary_size, most),
+        ("max_sequence_length", learned, most),
+        ("hidden_dim", config.hidden_dim, most),
+        ("intermediate_dim", config.intermediate_dim, most),
+        ("num_heads * key_dim", config.num_heads * config.head_dim, most),
+    ):
+        expected = f"{name} up to {limit:,}, as the tensors are {layers:,} of {numbers:,} numbers"
+        require(value <= limit, expected, f"{value:,}", error=ZooError)
 
 
 def _distinct(config, found, family):

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from keras_transformer.checks import refusal
-from keras_transformer.files import write_whole, written_whole
+from keras_transformer.digests import DIGESTS, noted_digests, write_digests
+from keras_transformer.files import digest, write_whole, written_whole
 from keras_transformer.types import Shape
 from keras_transformer.zoo.checkpoint import CONFIG, GENERATION, INDEX, WEIGHTS, ZooError, read_json
 from keras_transformer.zoo.family import Family
@@ -82,7 +83,8 @@ def stale(
 def replacing(folder: str | Path, patterns: Iterable[str]) -> Iterator[Path]:
     """A folder to write to, whose files take the place of those in `folder` at the end.
 
-    Also after an interruption, a folder with a `config.json` is whole.
+    Also after an interruption, a folder with a `config.json` is whole. What all of the files held
+    is noted beside them.
 
     Args:
         folder: the folder.
@@ -96,11 +98,16 @@ def replacing(folder: str | Path, patterns: Iterable[str]) -> Iterator[Path]:
         raise refusal("a folder to write to", reason, where=str(folder), error=ZooError) from None
     with tempfile.TemporaryDirectory(prefix=".saving-", dir=folder) as place:
         yield Path(place)
-        files = sorted(Path(place).iterdir(), key=lambda path: path.name == CONFIG)
+        written = [path for path in Path(place).iterdir() if path.name != DIGESTS]
+        digests = noted_digests(folder) | {path.name: digest(path) for path in written}
+        (folder / DIGESTS).unlink(missing_ok=True)
         for pattern in patterns:
             for path in folder.glob(pattern):
                 path.unlink()
-        for path in files:
+        for path in sorted(written, key=lambda path: path.name == CONFIG):
+            if path.name == CONFIG:
+                is_there = {path.name for path in folder.iterdir()} | {CONFIG}
+                write_digests(folder, {n: value for n, value in digests.items() if n in is_there})
             path.replace(folder / path.name)
 
 

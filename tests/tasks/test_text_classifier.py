@@ -81,5 +81,6 @@ def test_what_folders_say_of_labels(tmp_path):
     settings = json.loads((folder / "config.json").read_text())
     settings["problem_type"] = "multi_label_classification"
     (folder / "config.json").write_text(json.dumps(settings))
+    (folder / "digests.json").unlink()
     with pytest.raises(kt.zoo.ZooError, match="problem_type='multi_label_classification'"):
         TextClassifier.load(folder)

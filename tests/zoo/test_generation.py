@@ -34,6 +34,7 @@ def transformers():
 def write(folder, model, settings, name="generation_config.json"):
     """Saves a model, then adds settings to a file of its folder."""
     kt.zoo.save(model, folder)
+    (folder / "digests.json").unlink()
     path = folder / name
     known = json.loads(path.read_text()) if path.exists() else {}
     path.write_text(json.dumps(known | settings))

@@ -37,6 +37,7 @@ def make_bert(folder, model_type):
         settings = json.loads((folder / "config.json").read_text())
         settings["architectures"] = ["BertForMaskedLM"]
         (folder / "config.json").write_text(json.dumps(settings))
+        (folder / "digests.json").unlink()
 
 
 def make_embedder(folder):

@@ -53,6 +53,7 @@ def read(folder, name="config.json"):
 
 
 def add(folder, settings, name="config.json"):
+    (folder / "digests.json").unlink(missing_ok=True)
     known = read(folder, name) if (folder / name).exists() else {}
     (folder / name).write_text(json.dumps(known | settings))
 
@@ -205,7 +206,7 @@ def test_files_of_the_old_checkpoint(other, tmp_path):
         "family": language_model,
     }[other]()
     kt.zoo.save(model, tmp_path)
-    left = {"config.json", "model.safetensors", "README.md"}
+    left = {"config.json", "digests.json", "model.safetensors", "README.md"}
     left |= set(TOKENIZER) if other != "vocabulary" else set()
     left |= set(USES) if other == "the same" else set()
     assert {path.name for path in tmp_path.iterdir()} == left

@@ -1,0 +1,124 @@
+"""What is in a `.keras` file, an archive of three files: looked at, and not yet believed."""
+
+import contextlib
+import math
+import stat
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from keras_transformer.checks import refusal, require
+
+CONFIG, WEIGHTS = "config.json", "model.weights.h5"
+MOST = {CONFIG: 2**25, "metadata.json": 2**16}  # bytes
+ASSETS = "assets/"  # what layers such as Keras' TextVectorization keep in files
+_ZIP_ERRORS = (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, OSError)
+MOST_MEMBERS, MOST_ARRAYS = 1000, 10**6
+
+
+@contextlib.contextmanager
+def open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
+    """Opens a `.keras` file. What is damaged is called so."""
+    require(path.is_file(), "a .keras file", "no such file", where=path)
+    with open(path, "rb") as file:
+        try:
+            archive = zipfile.ZipFile(file)
+        except (*_ZIP_ERRORS, ValueError) as error:
+            raise _damaged(path, str(error)) from None
+        try:
+            yield archive
+        except _ZIP_ERRORS as error:
+            raise _damaged(path, str(error)) from None
+
+
+def check_members(archive: zipfile.ZipFile, path: Path) -> None:
+    """Refuses an archive with other members than Keras writes, or damaged ones.
+
+    As they are not compressed, they are no larger than the file; their checksums are compared.
+    """
+    members = archive.infolist()
+    names = [member.filename for member in members]
+    total, size = sum(member.file_size for member in members), path.stat().st_size
+    for member in members:
+        name = member.filename
+        is_known = name in (WEIGHTS, *MOST) or name.startswith(ASSETS)
+        is_plain = ".." not in Path(name).parts and "\\" not in name and "\0" not in name
+        kind = stat.S_IFMT(member.external_attr >> 16)
+        is_file = kind in (0, stat.S_IFREG, stat.S_IFDIR)
+        received = repr(name) if is_file else f"{name!r}, which is no file"
+        expected = f"{CONFIG}, {WEIGHTS}, metadata.json and no others"
+        require(is_known and is_plain and is_file, expected, received, where=path)
+        is_stored = member.compress_type == zipfile.ZIP_STORED
+        is_stored &= member.compress_size == member.file_size
+        expected = "members that are not compressed, as Keras writes them"
+        require(is_stored and not member.flag_bits & 1, expected, repr(name), where=path)
+        most = MOST.get(name, size)
+        received = f"{member.file_size:,}"
+        require(member.file_size <= most, f"{name} of {most:,} bytes", received, where=path)
+    require(total <= size, f"members of {size:,} bytes", f"{total:,}", where=path)
+    require(len(members) <= MOST_MEMBERS, "three members", f"{len(members):,}", where=path)
+    for name in (CONFIG, WEIGHTS):
+        once = names.count(name)
+        require(once == 1 == len(names) / len(set(names)), f"one {name}", f"{once}", where=path)
+    if damaged := archive.testzip():
+        raise _damaged(path, f"the checksum of {damaged} is another")
+
+
+def array_sizes(file: IO[bytes], where: str) -> list[int]:
+    """How many numbers each array of a file of weights has; none of them is read.
+
+    Raises:
+        ValueError: for anything else than arrays that are in the file, as links to other files.
+    """
+    import h5py
+
+    sizes: list[int] = []
+    try:
+        with h5py.File(file, "r") as found:
+            size = found.id.get_filesize()
+            waiting: list[Any] = [found]
+            seen = set()
+            while waiting:
+                group = waiting.pop()
+                for name in group:
+                    link = group.get(name, getlink=True)
+                    is_inside = isinstance(link, h5py.HardLink)
+                    expected = "arrays in the file, and no links"
+                    require(is_inside, expected, f"{group.name}/{name}", where=where)
+                    part = group[name]
+                    address = h5py.h5o.get_info(part.id).addr
+                    if address in seen:
+                        raise refusal("each array once", f"{part.name} again", where=where)
+                    seen.add(address)
+                    require(len(seen) <= MOST_ARRAYS, "fewer arrays", f"{len(seen):,}", where=where)
+                    if isinstance(part, h5py.Group):
+                        waiting.append(part)
+                    else:
+                        sizes.append(_size(part, where, size))
+    except (OSError, RuntimeError, KeyError, TypeError) as error:
+        raise _damaged(where, str(error)) from None
+    numbers = sum(sizes)
+    require(numbers <= size, f"arrays of {size:,} bytes at most", f"{numbers:,}", where=where)
+    return sizes
+
+
+def _size(part, where, most):
+    """How many numbers an array has, which is to be a plain one."""
+    import h5py
+
+    is_array = isinstance(part, h5py.Dataset) and part.dtype.kind in "biufcV"
+    require(is_array, "arrays of numbers", f"{part.name}", where=where)
+    is_inside = not (part.external or part.is_virtual)
+    require(is_inside, "arrays in the file", f"{part.name} in others", where=where)
+    numbers = math.prod(part.shape or (0,))
+    is_plain = part.id.get_create_plist().get_nfilters() == 0
+    require(is_plain, "arrays that are not compressed", f"{part.name}", where=where)
+    total = numbers * part.dtype.itemsize
+    received = f"{part.name} of {total:,}"
+    require(total <= most, f"arrays of {most:,} bytes at most", received, where=where)
+    return numbers
+
+
+def _damaged(where, reason):
+    return refusal("a whole .keras file", f"a damaged one ({reason[:200]})", where=where)
