@@ -293,7 +293,7 @@ def test_bad_arguments():
     with pytest.raises(ValueError, match="no line with text"):
         train_tokenizer("wordpiece", ["", " "], 100)
     for kind in ("wordpiece", "bert"):
-        with pytest.raises(TextError, match="Expected text with words. Received: none"):
+        with pytest.raises(TextError, match=r"Expected text with words\. Received: none"):
             train_tokenizer(kind, ["\x15"])
 
 
