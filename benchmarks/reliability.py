@@ -143,19 +143,32 @@ class Lab:
             shutil.copytree(run, folder / "runs" / NAME)
         return folder
 
+    def weights(self, folder):
+        """The arrays of a run's model, by name."""
+        with zipfile.ZipFile(folder / "runs" / NAME / "model.keras") as file:
+            weights = io.BytesIO(file.read("model.weights.h5"))
+        found = {}
+
+        def add(name, part):
+            if isinstance(part, h5py.Dataset):
+                found[name] = np.asarray(part)
+
+        with h5py.File(weights) as file:
+            file.visititems(add)
+        return found
+
+    def is_finite(self, folder):
+        """Whether neither the weights nor the JSON files of a run have NaN or infinity."""
+        texts = [path.read_text() for path in (folder / "runs" / NAME).glob("*.json")]
+        finite = all(np.isfinite(array).all() for array in self.weights(folder).values())
+        return finite and not any("NaN" in text or "Infinity" in text for text in texts)
+
     def outcome(self, folder):
         """The weights and scores of a finished run."""
         run = folder / "runs" / NAME
         digest = hashlib.sha256()
-        with zipfile.ZipFile(run / "model.keras") as file:
-            weights = io.BytesIO(file.read("model.weights.h5"))
-
-        def add(name, part):
-            if isinstance(part, h5py.Dataset):
-                digest.update(name.encode() + np.asarray(part).tobytes())
-
-        with h5py.File(weights) as file:
-            file.visititems(add)
+        for name, array in self.weights(folder).items():
+            digest.update(name.encode() + array.tobytes())
         scores = json.loads((run / "metrics.json").read_text())
         scores = {k: v for k, v in scores.items() if not any(word in k for word in TIMES)}
         return digest.hexdigest(), json.dumps(scores, sort_keys=True)
@@ -357,7 +370,51 @@ def signal_at(batch, number):
     kt.training.Throughput = Throughput
 
 
-def others(lab, rng):
+FAST = "--peak-learning-rate 1e30 --warmup-updates 1 --clip-norm 0 --precision mixed_bfloat16"
+
+
+def numbers(lab):
+    """Numbers that are not finite: a rate that is far too high, and one batch's gradients."""
+    folder = lab.folder()
+    status = wait(fork(lab.recipe, folder, [*lab.flags, *FAST.split()]))
+    ended = status == 1 and "Training diverged at update" in said(folder) and lab.is_finite(folder)
+    yield (
+        "a far too high rate",
+        (
+            "ended, last good weights kept"
+            if ended
+            else f"FAILED: status {status}: {said(folder)[-300:]}"
+        ),
+    )
+    shutil.rmtree(folder)
+
+    folder = lab.folder()
+    status = wait(fork(lab.recipe, folder, lab.flags, poison))
+    went_on = status == 0 and "diverged" not in said(folder) and lab.is_finite(folder)
+    yield (
+        "NaN in the gradients of one batch",
+        ("left out" if went_on else f"FAILED: status {status}: {said(folder)[-300:]}"),
+    )
+    shutil.rmtree(folder)
+
+
+def poison():
+    """Makes the gradients of the eighth batch NaN."""
+    import tensorflow as tf
+
+    import keras_transformer as kt
+
+    apply = kt.training.Adam._backend_apply_gradients
+
+    def poisoned(self, grads, variables):
+        nan = tf.where(self._iterations == 7, np.nan, 0.0)
+        apply(self, [g + nan if isinstance(g, tf.Tensor) else g for g in grads], variables)
+
+    for kind in (kt.training.Adam, kt.training.AdamW):
+        kind._backend_apply_gradients = poisoned
+
+
+def others(lab):
     """What a user can do to a run by mistake."""
     folder = lab.folder(lab.finished / "runs" / NAME)
     run = folder / "runs" / NAME
@@ -395,7 +452,7 @@ def others(lab, rng):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    what = ("kills", "operations", "full_disk", "damage", "signals", "others")
+    what = ("kills", "operations", "full_disk", "damage", "signals", "numbers", "others")
     parser.add_argument("--only", nargs="+", choices=what, default=what)
     parser.add_argument("--recipes", nargs="+", choices=RECIPES, default=list(RECIPES))
     parser.add_argument("--kills", type=int, default=10, help="of each recipe")
@@ -420,7 +477,8 @@ def main():
                 "full_disk": lambda: full_disk(lab, 4 * options.every),  # noqa: B023
                 "damage": lambda: damage(lab, 1 if options.small else 8, rng),  # noqa: B023
                 "signals": lambda: signals(lab, rng),  # noqa: B023
-                "others": lambda: others(lab, rng),  # noqa: B023
+                "numbers": lambda: numbers(lab),  # noqa: B023
+                "others": lambda: others(lab),  # noqa: B023
             }
             for name in options.only:
                 for trial, outcome in trials[name]():
