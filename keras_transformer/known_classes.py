@@ -1,13 +1,13 @@
 """The classes that a `.keras` file names, of which none may be a stranger's."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import keras
 
 from keras_transformer.checks import require
+from keras_transformer.reading import objects_in
 
 MOST_LAYERS = 20_000
 # Those of Keras that run what a file brings along, or what another file holds.
@@ -47,12 +47,16 @@ def check_classes(config: Any, path: Path) -> None:
     require(isinstance(config, dict), "a model's config", type(config).__name__, where=path)
     layers = 0
     read = {name: part for name, part in config.items() if name != "compile_config"}
-    for part in _objects(read):
+    for part in objects_in(read):
         if isinstance(part.get("layers"), list):
             layers += len(part["layers"])
             require(layers <= MOST_LAYERS, f"{MOST_LAYERS:,} layers at most", f"{layers:,}")
         if "class_name" in part and part["class_name"] not in _VALUES:
-            is_known = isinstance(part["class_name"], str) and "config" in part and _is_known(part)
+            is_known = (
+                isinstance(part["class_name"], str)
+                and "config" in part
+                and _is_of_known_class(part)
+            )
             require(
                 is_known,
                 "classes of Keras, of this package or registered with Keras "
@@ -62,7 +66,7 @@ def check_classes(config: Any, path: Path) -> None:
             )
 
 
-def _is_known(part):
+def _is_of_known_class(part):
     """Whether an object's class, or function, is known."""
     name = part["config"] if part["class_name"] == "function" else part["class_name"]
     if str(part.get("module")).partition(".")[0] in _HUB:
@@ -73,14 +77,3 @@ def _is_known(part):
     # Keras joins the two and takes them apart elsewhere.
     module, _, name = f"{part.get('module')}.{name}".rpartition(".")
     return _PARTS.fullmatch(module) is not None and name not in _RUN_ANYTHING
-
-
-def _objects(config) -> Iterator[dict[str, Any]]:
-    waiting = [config]
-    while waiting:
-        part = waiting.pop()
-        if isinstance(part, dict):
-            yield part
-            waiting += part.values()
-        elif isinstance(part, list):
-            waiting += part

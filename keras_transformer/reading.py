@@ -2,6 +2,7 @@
 
 import collections
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,22 @@ def parse_json(
         raise refusal("JSON", received, where=where, error=error) from None
     except ValueError as problem:
         raise refusal("JSON", f"{problem}"[:200], where=where, error=error) from None
+
+
+def objects_in(found: Any) -> Iterator[dict[str, Any]]:
+    """All objects of what JSON says, however deep.
+
+    >>> list(objects_in([{"a": [{}]}, 3]))
+    [{'a': [{}]}, {}]
+    """
+    waiting = [found]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, dict):
+            yield part
+            waiting += part.values()
+        elif isinstance(part, list):
+            waiting += part
 
 
 def _unique(pairs):

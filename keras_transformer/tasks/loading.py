@@ -6,6 +6,7 @@ from pathlib import Path
 import keras
 
 from keras_transformer.checks import refusal, require
+from keras_transformer.reading import check_inside
 from keras_transformer.text import load_tokenizer  # noqa: F401  of a run's folder
 from keras_transformer.training.json_files import RunError
 from keras_transformer.training.run import Run
@@ -24,12 +25,15 @@ def open_finished(folder: Path, recipes: Collection[str]) -> Run:
     """The finished run in a folder.
 
     Raises:
-        RunError: It is of none of the recipes, or its training is not over.
+        RunError: It is of none of the recipes, its training is not over, or it has a link that
+            leads out of it.
     """
     run = Run.open(folder, *recipes)
     is_over = run.model_file.is_file()
     expected = "a run whose training is over, with model.keras"
     require(is_over, expected, folder=str(folder), error=RunError)
+    for path in set(folder.iterdir()) - {run.checkpoints_folder}:
+        check_inside(path, folder, RunError)
     run.check_whole()
     return run
 

@@ -1,7 +1,9 @@
 """Byte-level BPE, as GPT-2 has it."""
 
 from keras_transformer.checks import require
+from keras_transformer.reading import parse_json
 from keras_transformer.text.corpus import TextError
+from keras_transformer.text.patterns import check_patterns
 from keras_transformer.text.tokenizer import Tokenizer
 from keras_transformer.text.training import DEFAULT_SIZE, cased, in_parts, too_large
 
@@ -75,4 +77,6 @@ class BytePair(Tokenizer):
 
     @staticmethod
     def _read_file(path):
-        return path.read_bytes()
+        data = path.read_bytes()
+        check_patterns(parse_json(data, path, TextError))
+        return data

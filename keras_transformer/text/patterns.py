@@ -10,7 +10,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from keras_transformer.checks import refusal
+from keras_transformer.checks import refusal, require
+from keras_transformer.reading import objects_in
 
 # Of what is written here for WordPiece: the ways through its group begin otherwise.
 QUOTES = r'(?:\A|\G")(?:[^"]|"(?! [^"]* "))*"\K (?=[^"]* ")|\G(?<=" )[^"]*?\K (?=")'
@@ -68,12 +69,13 @@ def check_patterns(found: Any) -> None:
     Args:
         found: what the JSON says.
     """
+    require(isinstance(found, dict), "a JSON object", type(found).__name__)
     for pattern in _patterns(found):
         check_pattern(pattern)
     parts = [found.get(name) for name in ("normalizer", "pre_tokenizer", "decoder")]
     for part in parts:
         growth = 1
-        for step in _objects(part):
+        for step in objects_in(part):
             if step.get("type") == "Replace" and isinstance(step.get("content"), str):
                 is_regex = "Regex" in (step.get("pattern") or {})
                 growth *= max(1, len(step["content"]) + is_regex)
@@ -163,21 +165,10 @@ def _end_of_set(pattern, place):
     return place
 
 
-def _objects(found) -> Iterator[dict]:
-    waiting = [found]
-    while waiting:
-        part = waiting.pop()
-        if isinstance(part, dict):
-            yield part
-            waiting += part.values()
-        elif isinstance(part, list):
-            waiting += part
-
-
 def _patterns(found) -> Iterator[str]:
     for name, part in found.items():
         if name in ("model", "added_tokens"):  # which have none, and hundreds of thousands of parts
             continue
-        for step in _objects(part):
+        for step in objects_in(part):
             if isinstance(step.get("Regex"), str):
                 yield step["Regex"]

@@ -11,6 +11,7 @@ from keras_transformer.reading import parse_json, read_bytes
 from keras_transformer.text.corpus import TextError
 
 MOST_HOLES = 1000  # ids below the last one that no token has
+FEW_ROWS = 64  # of a model's table that no token has; of large tables, a tenth
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -122,10 +123,12 @@ def check_ids(
     require(few, "ids from 0 on, each once", received, where=path, error=TextError)
     if isinstance(vocab_size, int) and vocab_size > 0:
         ordinary = len(ids.keys() - special)
+        fits = ordinary <= vocab_size <= len(ids) * 10 / 9 + FEW_ROWS
+        is_cut = path.suffix == ".txt" and not path.read_bytes().endswith(b"\n")
         require(
-            ordinary <= vocab_size <= 10 * (len(ids) + MOST_HOLES) / 9,
+            fits and not (is_cut and len(ids) < vocab_size),
             f"a vocabulary of the vocab_size={vocab_size:,} of config.json",
-            f"{len(ids):,} tokens",
+            f"{len(ids):,} tokens{', the last of which has no end' if is_cut else ''}",
             where=path,
             error=TextError,
         )
