@@ -70,7 +70,9 @@ class Found:
                 self._fault(stop, example)
             else:
                 self.accepted += 1
-        except (Exception, Hung) as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # as Hung is, and what libraries in Rust panic with
             if is_refusal(error):
                 self.refused += 1
             else:
