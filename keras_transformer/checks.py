@@ -30,7 +30,7 @@ def refusal(
     """
     shown = [] if received is None else [received]
     shown += [f"{name}={value!r}" for name, value in values.items()]
-    sentence = f"xpected {expectation}. Received: {', '.join(shown)}"
+    sentence = f"xpected {expectation}. Received: {', '.join(map(shortened, shown))}"
     return error(f"E{sentence}" if where is None else f"{where}: e{sentence}")
 
 
@@ -67,6 +67,15 @@ def check_at_least(least: float, **arguments: Any) -> None:
     """
     for name, value in arguments.items():
         require(value >= least, f"{name} to be at least {least}", **{name: value})
+
+
+def shortened(text: str, most: int = 2000) -> str:
+    """The beginning of a text that nobody would read to its end, and how long it is.
+
+    >>> shortened("[" * 100_000, most=5)
+    '[[[[[... (100,000 characters)'
+    """
+    return text if len(text) <= most else f"{text[:most]}... ({len(text):,} characters)"
 
 
 def some(names: Iterable, count: int = 20) -> str:

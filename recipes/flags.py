@@ -14,7 +14,7 @@ from typing import Any
 
 import tyro
 
-from keras_transformer.checks import refusal, require
+from keras_transformer.checks import refusal, require, shortened
 from keras_transformer.training.settings import RENAMED
 
 # What numbers must be. NaN is none of it.
@@ -68,7 +68,7 @@ def read_flags(
             return tyro.cli(kind, prog=prog, description=about, args=arguments, **defaults)
     except SystemExit as stop:
         if stop.code:
-            raise ValueError(_sentence(said.getvalue())) from None
+            raise ValueError(shortened(_sentence(said.getvalue()))) from None
         raise
 
 

@@ -94,7 +94,8 @@ class Settings:
         check_bounds(vars(self))
         run = kt.training.Run(self.folder)
         try:
-            read_interval(self.checkpoint_every)
+            every = self.checkpoint_every
+            read_interval(every if every.isprintable() else repr(every))
         except ValueError as error:
             raise ValueError(f"--checkpoint-every: {error}") from None
         if self.data_changed and not self.resume:

@@ -23,6 +23,12 @@ def test_arguments_are_at_least_what_they_must_be():
         check_at_least(1, columns=2, rows=0)
 
 
+def test_what_nobody_would_read_to_its_end_is_shortened():
+    with pytest.raises(ValueError, match=r"Received: x='a+\.\.\. \(9,004 characters\)$") as refused:
+        require(False, "a number", x="a" * 9000)
+    assert len(str(refused.value)) < 2100
+
+
 def test_some_names_and_how_many_more():
     assert some("abc", count=3) == "a, b, c" and some([]) == ""
     assert some(range(1005), count=2) == "0, 1 and 1,003 more"

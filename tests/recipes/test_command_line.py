@@ -331,6 +331,8 @@ def test_words_that_cannot_be_are_said_where_stdout_is_not_utf_8(monkeypatch):
     assert user.message(page, ["stray"]).endswith("or flags. Received: stray")
     assert user.message(page, ["--", "a\nb"]).endswith("Unrecognized options: a b")
     assert user.message(page, ["--a\nb"]).endswith(r"Received: '--a\nb'")
+    assert user.message(page, ["--checkpoint-every", "a\nb"]).endswith(r"Received: 'a\nb'")
+    assert len(user.message(page, ["--", "a" * 99_999])) < 2100
 
 
 def main(arguments, train=print):
