@@ -84,7 +84,7 @@ def text_counted(cells, numbers):
 
 
 def numbered(cells, numbers):
-    return ", ".join(sorted({str(numbers[x["reason"]]) for x in cells}))
+    return ", ".join(map(str, sorted({numbers[x["reason"]] for x in cells})))
 
 
 TABLES = {

@@ -91,6 +91,8 @@ def fit(
     except KeyboardInterrupt:
         checkpoint.save()
         raise
+    finally:
+        checkpoint.wait()
     return checkpoint.history
 
 
