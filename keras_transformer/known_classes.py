@@ -15,9 +15,11 @@ _RUN_ANYTHING = ("Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxL
 _HUB = ("keras_hub", "keras_nlp")
 # The modules whose classes and functions are parts of models.
 _PARTS = re.compile(
-    r"builtins|keras|keras\.(src|optimizers)(\.\w+)*|keras\.(activations|constraints|dtype_policies|"
+    r"keras|keras\.(src|optimizers)(\.\w+)*|keras\.(activations|constraints|dtype_policies|"
     r"initializers|layers|losses|metrics|models|ops|ops\.\w+|quantizers|random|regularizers)"
 )
+# The modules whose functions Keras writes as if they were built in.
+_WITH_FUNCTIONS = ("activations", "initializers", "losses", "metrics")
 # Values that Keras writes as if they were of classes.
 _VALUES = (
     "__keras_tensor__",
@@ -50,7 +52,8 @@ def check_classes(config: Any, path: Path) -> None:
     for part in objects_in(read):
         if isinstance(part.get("layers"), list):
             layers += len(part["layers"])
-            require(layers <= MOST_LAYERS, f"{MOST_LAYERS:,} layers at most", f"{layers:,}")
+            expected = f"{MOST_LAYERS:,} layers at most"
+            require(layers <= MOST_LAYERS, expected, f"{layers:,}", where=path)
         if "class_name" in part and part["class_name"] not in _VALUES:
             is_known = (
                 isinstance(part["class_name"], str)
@@ -74,6 +77,8 @@ def _is_of_known_class(part):
     for known in (part.get("registered_name"), name):
         if isinstance(known, str) and keras.saving.get_registered_object(known) is not None:
             return True
+    if part["class_name"] == "function" and part.get("module") == "builtins":
+        return any(hasattr(getattr(keras, module), str(name)) for module in _WITH_FUNCTIONS)
     # Keras joins the two and takes them apart elsewhere.
     module, _, name = f"{part.get('module')}.{name}".rpartition(".")
     return _PARTS.fullmatch(module) is not None and name not in _RUN_ANYTHING

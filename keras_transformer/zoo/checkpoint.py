@@ -192,7 +192,7 @@ class PublishedFolder:
             shards = read_json(index).get("weight_map")
             names = set(shards.values()) if isinstance(shards, dict) else {None}
             require(
-                all(isinstance(name, str) and Path(name).name == name for name in names),
+                all(isinstance(name, str) and name and Path(name).name == name for name in names),
                 "a weight_map from tensors to files of the folder",
                 reprlib.repr(shards),
                 where=index,
