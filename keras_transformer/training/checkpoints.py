@@ -21,6 +21,7 @@ from keras_transformer.training.checkpoint_files import (
     state_of,
     write_checkpoint,
 )
+from keras_transformer.training.finite import all_finite, is_sound
 from keras_transformer.training.optimizers import batches_done, batches_per_update
 from keras_transformer.training.run import Run
 
@@ -49,8 +50,9 @@ class Checkpoint(keras.callbacks.Callback):
 
     The state is copied, and written while training goes on. Checkpoints of the ends of epochs are
     kept for the average, and the newest two of all: one that is damaged is named in a warning, and
-    the one before it is used. Under PyTorch, dropout after a resume differs: Keras draws it from
-    torch's global generator there.
+    the one before it is used. Weights that are not finite are never saved, and no state within an
+    epoch whose last update was left out. Under PyTorch, dropout after a resume differs: Keras draws
+    it from torch's global generator there.
 
     Args:
         run: The `Run` to write to.
@@ -146,7 +148,7 @@ class Checkpoint(keras.callbacks.Callback):
             is_due = time.monotonic() - self._saved_at >= self._seconds_between
         else:
             is_due = batch + 1 >= self._next_batch
-        if is_due and batch + 1 < self.params["steps"]:
+        if is_due and batch + 1 < self.params["steps"] and is_sound(self.model):
             self._begin_to_save(self.position())
             self._saved_at = time.monotonic()
             self._next_batch = batch + 1 + self._batches_between()
@@ -177,7 +179,7 @@ class Checkpoint(keras.callbacks.Callback):
 
     def _begin_to_save(self, position):
         self.wait()
-        if position != self._last:
+        if position != self._last and all_finite(self.model.variables):
             batches = batches_done(self.model.optimizer)
             towards_next = batches % batches_per_update(self.model.optimizer)
             name = f"update-{position.updates:010d}" + f"_{towards_next:06d}" * bool(towards_next)

@@ -154,6 +154,24 @@ def test_what_may_be_saved():
     assert not is_sound(model) and not all_finite(model.variables)
 
 
+@pytest.mark.parametrize(("kind", "last"), [(Adam, 20), (keras.optimizers.Adam, 12)])
+def test_no_checkpoint_is_written_of_what_is_not_finite(run, kind, last):
+    """Nor, within an epoch, after an update that was left out."""
+    written = []
+
+    class Record(Checkpoint):
+        def _begin_to_save(self, position):
+            super()._begin_to_save(position)
+            written.append(self._last.updates)
+
+    model = make_model(kind)
+    fit = {"batch_size": 1, "shuffle": False, "verbose": 0}
+    model.fit(poisoned(12), Y, callbacks=[Record(run, every="1")], **fit)
+    assert 13 not in written and written[-1] == last
+    load_checkpoint(run.checkpoints()[-1], model)
+    assert all_finite(model.variables)
+
+
 def test_a_model_that_its_first_batch_builds(capsys):
     model = keras.Sequential([keras.layers.Dense(2)])
     model.compile("sgd", "mse")
