@@ -70,7 +70,11 @@ def in_this_process(file, name, count, seed, notes):
     with open("/proc/self/statm") as file:
         used = int(file.read().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, size))
-    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(sys.stderr):
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # files without a disk
+    with (
+        tempfile.TemporaryDirectory(dir=memory) as folder,
+        contextlib.redirect_stdout(sys.stderr),
+    ):
         began = time.perf_counter()
         found = judging.run(target, Path(folder), count, seed, Notebook(notes).note)
         seconds = time.perf_counter() - began

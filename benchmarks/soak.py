@@ -6,8 +6,8 @@
 corpus, and 200 epochs with the callbacks of the recipes; lengths, batch sizes and texts are random.
 Each in a process of its own, one after the other. What is measured, after every hundredth, is the
 resident memory after `gc.collect()` and glibc's `malloc_trim`: without garbage, and without what
-the allocator keeps for the next call, where a leak would hide. Rise and slope are those after the
-first tenth, in which programs are compiled for the few shapes.
+the allocator keeps for the next call, in which a leak would hide. Rise and slope are those after
+the first tenth, in which programs are compiled for the few shapes.
 """
 
 import argparse

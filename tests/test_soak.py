@@ -17,7 +17,7 @@ def soak():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name, scale", [("Generator", 0.02), ("fit", 0.1)])
+@pytest.mark.parametrize("name, scale", [("Generator", 0.01), ("fit", 0.1)])
 def test_memory_is_flat(soak, name, scale):
     found = soak.in_process(name, scale)
     _, rise, _ = soak.after_the_first(found["places"], found["memory"], share=0.4)
