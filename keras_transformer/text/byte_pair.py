@@ -78,5 +78,9 @@ class BytePair(Tokenizer):
     @staticmethod
     def _read_file(path):
         data = path.read_bytes()
-        check_patterns(parse_json(data, path, TextError))
+        found = parse_json(data, path, TextError)
+        check_patterns(found)
+        ids = sorted(found["model"]["vocab"].values())
+        expected = "ids from 0 on, each once"
+        require(ids == list(range(len(ids))), expected, "others", where=path, error=TextError)
         return data

@@ -171,7 +171,10 @@ def load_tokenizer(folder: str | Path) -> Tokenizer:
             f"{received[:8]}",
         )
         return cls(kind, lowercase, cls._read_file(file), settings.get("mask", False))
-    except Exception as error:  # a foreign file may break anything, TensorFlow's ops included
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    # A foreign file may break anything, TensorFlow's ops included; a panic of Rust is no Exception.
+    except BaseException as error:
         if isinstance(error, TextError) and str(error).startswith(str(folder)):
             raise
         reason = f"{type(error).__name__}: {error}".splitlines()[0][:200]

@@ -197,7 +197,7 @@ class Run:
     @property
     def config(self) -> TransformerConfig:
         """The model's `TransformerConfig`."""
-        return TransformerConfig.from_json(self.config_file.read_text(encoding="utf-8"))
+        return TransformerConfig.from_json(json.dumps(read_dictionary(self.config_file)))
 
     def save_model(self, model: keras.Model) -> None:
         """Writes model.keras."""

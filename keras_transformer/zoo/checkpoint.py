@@ -156,7 +156,7 @@ class PublishedFolder:
         _, received, dtype = self._entries[name]
         require(received == shape, f"{name} of shape {shape}", str(received), error=ZooError)
         kinds = " or ".join(DTYPES)
-        require(dtype in DTYPES, f"{name} to be of type {kinds}", dtype, error=ZooError)
+        require(dtype in DTYPES, f"{name} to be of type {kinds}", repr(dtype)[1:-1], error=ZooError)
 
     def size(self, name: str) -> int:
         """How many numbers a tensor has; reads none."""
@@ -190,15 +190,15 @@ class PublishedFolder:
         index = self.folder / INDEX
         if index.exists():
             shards = read_json(index).get("weight_map")
-            names = set(shards.values()) if isinstance(shards, dict) else {None}
+            names = list(shards.values()) if isinstance(shards, dict) else [None]
             require(
-                all(isinstance(name, str) and name and Path(name).name == name for name in names),
+                all(map(_is_file_name, names)),
                 "a weight_map from tensors to files of the folder",
                 reprlib.repr(shards),
                 where=index,
                 error=ZooError,
             )
-            return [self.folder / name for name in sorted(names)]
+            return [self.folder / name for name in sorted({*names})]
         if (self.folder / WEIGHTS).exists():
             return [self.folder / WEIGHTS]
         raise ZooError(
@@ -206,3 +206,8 @@ class PublishedFolder:
             "can run any code: convert one that you trust with transformers' "
             "AutoModelForX.from_pretrained(folder).save_pretrained(folder)"
         )
+
+
+def _is_file_name(name):
+    """Whether JSON gives the name of a file in the folder."""
+    return isinstance(name, str) and name.isprintable() and name and Path(name).name == name
