@@ -83,7 +83,7 @@ def test_each_family(family):
 @pytest.mark.slow
 def test_a_share_of_the_pairs():
     rng = np.random.default_rng(0)
-    for index in rng.choice(len(PAIRS), 12, replace=False):
+    for index in rng.choice(len(PAIRS), 4, replace=False):
         for base in BASES:
             moved, _ = wrong(base, PAIRS[index])
             assert moved == {}, (base, PAIRS[index])
@@ -123,7 +123,7 @@ def all_true(call):
 )
 def test_a_broken_mask_is_seen(monkeypatch, layer, base, change, properties):
     setup, _ = setup_of(base, properties, change)
-    assert run_cell(setup, change).verdict == "equal"
+    assert run_cell(setup, change).verdict in HELD
     layer = getattr(kt.layers, layer)
     monkeypatch.setattr(layer, "call", all_true(layer.call))
     assert run_cell(setup, change).verdict == "moved"
