@@ -78,9 +78,9 @@ class BytePair(Tokenizer):
     @staticmethod
     def _read_file(path):
         data = path.read_bytes()
-        found = parse_json(data, path, TextError)
+        found = parse_json(data, path.name, TextError)
         check_patterns(found)
         ids = sorted(found["model"]["vocab"].values())
         expected = "ids from 0 on, each once"
-        require(ids == list(range(len(ids))), expected, "others", where=path, error=TextError)
+        require(ids == list(range(len(ids))), expected, "others", where=path.name, error=TextError)
         return data
