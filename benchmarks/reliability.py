@@ -288,7 +288,7 @@ def fill_at(number, folder):
     at_operations(folder / "runs" / NAME, action)
 
 
-def damage(lab, count, rng):
+def damage(lab, count, rng, files=None):
     """The newest checkpoint cut, emptied, and with a bit flipped; a finished run's files too."""
     half = lab.folder()
     wait(fork(lab.recipe, half, lab.flags, lambda: signal_at(14, signal.SIGKILL)))
@@ -300,7 +300,7 @@ def damage(lab, count, rng):
         named = "is damaged" in said(folder)
         yield f"newest checkpoint {how}", found if named else unnamed(found)
         shutil.rmtree(folder)
-    for path in sorted((lab.finished / "runs" / NAME).glob("*")):
+    for path in sorted((lab.finished / "runs" / NAME).glob("*"))[-files if files else 0 :]:
         if path.suffix in (".keras", ".json", ".txt", ".model") and path.name != "digests.json":
             folder = lab.folder(lab.finished / "runs" / NAME)
             spoil(folder / "runs" / NAME / path.name, "flipped", rng)
@@ -475,7 +475,7 @@ def main():
                 "kills": lambda: kills(lab, options.kills, rng),  # noqa: B023
                 "operations": lambda: operations(lab, options.every),  # noqa: B023
                 "full_disk": lambda: full_disk(lab, 4 * options.every),  # noqa: B023
-                "damage": lambda: damage(lab, 1 if options.small else 8, rng),  # noqa: B023
+                "damage": lambda: damage(lab, *((1, rng, 3) if options.small else (8, rng))),  # noqa: B023
                 "signals": lambda: signals(lab, rng),  # noqa: B023
                 "numbers": lambda: numbers(lab),  # noqa: B023
                 "others": lambda: others(lab),  # noqa: B023
