@@ -6,7 +6,7 @@ import stat
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from keras_transformer.checks import refusal, require
 
@@ -76,48 +76,54 @@ def array_sizes(file: IO[bytes], where: str) -> list[int]:
     sizes: list[int] = []
     try:
         with h5py.File(file, "r") as found:
-            size = found.id.get_filesize()
-            waiting: list[Any] = [found]
-            seen = set()
-            while waiting:
-                group = waiting.pop()
-                for name in group:
-                    link = group.get(name, getlink=True)
-                    is_inside = isinstance(link, h5py.HardLink)
-                    expected = "arrays in the file, and no links"
-                    require(is_inside, expected, f"{group.name}/{name}", where=where)
-                    part = group[name]
-                    address = h5py.h5o.get_info(part.id).addr
-                    if address in seen:
-                        raise refusal("each array once", f"{part.name} again", where=where)
-                    seen.add(address)
-                    require(len(seen) <= MOST_ARRAYS, "fewer arrays", f"{len(seen):,}", where=where)
-                    if isinstance(part, h5py.Group):
-                        waiting.append(part)
-                    else:
-                        sizes.append(_size(part, where, size))
+            refused = _collect(found, sizes)
     except (OSError, RuntimeError, KeyError, TypeError) as error:
         raise _damaged(where, str(error)) from None
-    numbers = sum(sizes)
-    require(numbers <= size, f"arrays of {size:,} bytes at most", f"{numbers:,}", where=where)
+    # Raised here, where nothing of the file is left that h5py would have to close after Python.
+    if refused:
+        raise refusal(*refused, where=where)
     return sizes
 
 
-def _size(part, where, most):
-    """How many numbers an array has, which is to be a plain one."""
+def _collect(found, sizes):
+    """Adds the sizes of all arrays to a list; `(what was expected, what came)`, or None."""
     import h5py
 
-    is_array = isinstance(part, h5py.Dataset) and part.dtype.kind in "biufcV"
-    require(is_array, "arrays of numbers", f"{part.name}", where=where)
-    is_inside = not (part.external or part.is_virtual)
-    require(is_inside, "arrays in the file", f"{part.name} in others", where=where)
-    numbers = math.prod(part.shape or (0,))
-    is_plain = part.id.get_create_plist().get_nfilters() == 0
-    require(is_plain, "arrays that are not compressed", f"{part.name}", where=where)
-    total = numbers * part.dtype.itemsize
-    received = f"{part.name} of {total:,}"
-    require(total <= most, f"arrays of {most:,} bytes at most", received, where=where)
-    return numbers
+    most = found.id.get_filesize()
+    waiting, seen = [found], set()
+    while waiting:
+        group = waiting.pop()
+        for name in group:
+            if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+                return "arrays in the file, and no links", f"{group.name}/{name}"
+            part = group[name]
+            address = h5py.h5o.get_info(part.id).addr
+            if address in seen or len(seen) > MOST_ARRAYS:
+                return "each array once, of a million", f"{part.name} and more"
+            seen.add(address)
+            if isinstance(part, h5py.Group):
+                waiting.append(part)
+            elif refused := _check_array(part, most):
+                return refused
+            else:
+                sizes.append(part.size or 0)
+    if sum(sizes) > most:
+        return f"arrays of {most:,} bytes at most", f"{sum(sizes):,}"
+
+
+def _check_array(part, most):
+    """As `_collect`, of one array, which is to be a plain one."""
+    import h5py
+
+    if not isinstance(part, h5py.Dataset) or part.dtype.kind not in "biufcV":
+        return "arrays of numbers", part.name
+    if part.external or part.is_virtual:
+        return "arrays in the file", f"{part.name} in others"
+    if part.id.get_create_plist().get_nfilters():
+        return "arrays that are not compressed", part.name
+    total = math.prod(part.shape or (0,)) * part.dtype.itemsize
+    if total > most:
+        return f"arrays of {most:,} bytes at most", f"{part.name} of {total:,}"
 
 
 def _damaged(where, reason):

@@ -22,22 +22,28 @@ FEW = 16  # times that a part may be repeated without that being any number
 MOST_WAYS = 10_000  # to match the parts that are there or not, and one or another
 MOST_GROWTH = 10**6  # characters that all replacements together may make of one
 
+# Those of the library's many escapes that say one character, a set of them, or a place.
+_ESCAPE = r"""\\(?:[pP]\{\^?[\w ]+\} | x\{[0-9A-Fa-f]+\} | x[0-9A-Fa-f]{2} | u[0-9A-Fa-f]{4}
+    | [dDwWsShHbBAzZGKnrtfvae] | [^0-9A-Za-z])"""
+_POSIX = (
+    r"\[:\^?(?:alnum|alpha|ascii|blank|cntrl|digit|graph|lower|print|punct|space|upper|word):\]"
+)
 _TOKEN = re.compile(
-    r"""
-    (?P<refused>\\[1-9kgGX] | \(\* | \(\?(?![:=!>]|<[=!]|[ims]+[:)]))
-    | (?P<escape>\\(?:[xpPou]\{[^}]*\} | .))
+    rf"""
+    (?P<escape>{_ESCAPE})
+    | (?P<refused>\\. | \(\* | \(\?(?![:=!>]|<[=!]|[ims]+[:)]))
     | (?P<options>\(\?[ims]+\))
     | (?P<open>\((?:\?(?:[:=!>]|<[=!]|[ims]+:))?)
     | (?P<close>\))
     | (?P<either>\|)
     | (?P<set>\[)
-    | (?P<repeat>[*+?] | \{\d*,?\d*\})
+    | (?P<repeat>[*+?] | \{{\d*,?\d*\}})
     | (?P<other>.)
     """,
     re.VERBOSE | re.DOTALL,
 )
 _BOUNDS = {"?": (0, 1), "*": (0, math.inf), "+": (1, math.inf)}
-_IN_SET = re.compile(r"\\.|\[:\^?\w+:\]|\[\^?\]?|\]|.", re.DOTALL)
+_IN_SET = re.compile(rf"{_ESCAPE} | {_POSIX} | \[(?!:)\^?\]? | [^\\\[]", re.VERBOSE | re.DOTALL)
 
 
 def check_pattern(pattern: str) -> None:
@@ -58,7 +64,7 @@ def check_pattern(pattern: str) -> None:
     try:
         problem = _problem(pattern)
     except (ValueError, IndexError):
-        problem = "with all of its brackets"
+        problem = "with all of its brackets, and known parts of sets"
     if problem:
         raise refusal(f"an expression {problem}", repr(pattern[:60]))
 
@@ -130,7 +136,7 @@ def _problem(pattern):
             group.has_number |= text[0] == "{"
             group.is_fixed &= least == most
             group.in_row += most > FEW
-            group.ways *= most - least + 1 if most <= FEW else 1
+            group.ways *= abs(most - least) + 1 if most <= FEW else 1
             kind = text
         if sum(group.in_row for group in groups) > MOST_REPEATS:
             return f"with at most {MOST_REPEATS} repeated parts in a row"
@@ -159,7 +165,7 @@ def _end_of_set(pattern, place):
             raise ValueError("no end")
         if part[0] == "]":
             depth -= 1
-        elif part[0].startswith("[") and not part[0].startswith("[:"):
+        elif part[0][0] == "[" and part[0][1:2] != ":":
             depth += 1
         place = part.end()
     return place
