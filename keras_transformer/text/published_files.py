@@ -92,13 +92,15 @@ def read_merges(path: Path, ids: Mapping[str, int]) -> list[tuple[str, str]]:
 
 
 def check_merged(path: Path, ids: Mapping[str, int], merges: list[tuple[str, str]]) -> None:
-    """Refuses merges that were cut: nothing then makes the vocabulary's later tokens.
+    """Refuses merges that were cut: within a line, or so that many tokens are made by none.
 
     A few tokens are made by none: special ones, and some of fairseq's vocabularies.
     """
     made = {"".join(pair) for pair in merges}
     alone = [token for token in ids if len(token) > 1 and token not in made]
-    most = MOST_HOLES + len(ids) // 10
+    is_whole = path.read_bytes().endswith(b"\n")
+    require(is_whole, "an end of the last line", "none", where=path, error=TextError)
+    most = FEW_ROWS + len(ids) // 10
     expected = f"the merges of all but {most:,} tokens of vocab.json"
     require(len(alone) <= most, expected, f"none of {len(alone):,}", where=path, error=TextError)
 
