@@ -1,12 +1,14 @@
 """What is in a `.keras` file, an archive of three files: looked at, and not yet believed."""
 
 import contextlib
+import io
 import math
 import stat
+import struct
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from keras_transformer.checks import refusal, require
 
@@ -65,7 +67,45 @@ def check_members(archive: zipfile.ZipFile, path: Path) -> None:
         raise _damaged(path, f"the checksum of {damaged} is another")
 
 
-def array_sizes(file: IO[bytes], where: str) -> list[int]:
+class StoredMember(io.RawIOBase):
+    """A member that is not compressed, as a file.
+
+    `zipfile` gives one, too, but reads all of it again for each step back, of which there are many.
+    """
+
+    def __init__(self, archive: zipfile.ZipFile, name: str, path: Path):
+        member = archive.getinfo(name)
+        self._file = open(path, "rb")  # noqa: SIM115  it is closed with this
+        self._file.seek(member.header_offset + 26)
+        lengths = struct.unpack("<2H", self._file.read(4))  # of its name, and of more fields
+        self._begin = self._file.tell() + sum(lengths)
+        self._size = member.file_size
+        self._place = 0
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Goes to a place."""
+        self._place = offset + (0, self._place, self._size)[whence]
+        return self._place
+
+    def tell(self) -> int:
+        """The place."""
+        return self._place
+
+    def readinto(self, buffer: Any) -> int:
+        """Reads what is left of the member, or as much as there is room for."""
+        self._file.seek(self._begin + self._place)
+        room = max(0, min(len(buffer), self._size - self._place))
+        read = self._file.readinto(memoryview(buffer)[:room])
+        self._place += read
+        return read
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()
+        super().close()
+
+
+def array_sizes(file: IO[bytes] | io.RawIOBase, where: str) -> list[int]:
     """How many numbers each array of a file of weights has; none of them is read.
 
     Raises:

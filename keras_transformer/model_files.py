@@ -4,7 +4,14 @@ from pathlib import Path
 
 import keras
 
-from keras_transformer.archives import CONFIG, WEIGHTS, array_sizes, check_members, open_archive
+from keras_transformer.archives import (
+    CONFIG,
+    WEIGHTS,
+    StoredMember,
+    array_sizes,
+    check_members,
+    open_archive,
+)
 from keras_transformer.backend.limited_weights import limited_weights
 from keras_transformer.checks import refusal
 from keras_transformer.files import written_whole
@@ -45,7 +52,7 @@ def load_model(path: str | Path) -> keras.Model:
         check_members(archive, path)
         config = parse_json(archive.read(CONFIG), f"{path}, {CONFIG}")
         check_classes(config, path)
-        with archive.open(WEIGHTS) as weights:
+        with StoredMember(archive, WEIGHTS, path) as weights:
             sizes = array_sizes(weights, f"{path}, {WEIGHTS}")
     try:
         with limited_weights(sizes):
