@@ -154,7 +154,7 @@ def test_training_that_diverges_goes_back_and_ends_with_a_sentence(there, capsys
     page, flags = there
     fast = "--peak-learning-rate 1e30 --warmup-updates 1 --clip-norm 0 --precision mixed_bfloat16"
     try:
-        said = user.message(page, [*flags, *fast.split(), "--name", "diverged"])
+        said = user.message(page, [*flags, *fast.split(), "--epochs", "9", "--name", "diverged"])
     finally:
         keras.config.set_dtype_policy("float32")
     assert "Training diverged at update" in said and "a lower peak learning rate" in said

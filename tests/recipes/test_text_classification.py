@@ -169,6 +169,7 @@ def test_a_run_of_before_there_were_numbers_goes_on(there, capsys):
     settings = json.loads(path.read_text())
     assert settings.pop("regression") is False
     path.write_text(json.dumps(settings))
+    Path("runs/before/digests.json").unlink()  # which it did not have either
     said = user.message(text_classification, ["--resume", "--name", "before", "--regression"])
     assert "regression was absent and is now True" in said
     text_classification.main(["--resume", "--name", "before"])
@@ -179,7 +180,7 @@ def test_a_run_of_before_there_were_numbers_goes_on(there, capsys):
 def test_training_that_diverges_ends_with_a_sentence(there, numbers):
     rate = ["--peak-learning-rate", "3e38"]
     said = user.message(text_classification, [*numbers, *rate, "--name", "diverged"])
-    assert "training diverged; a lower peak learning rate" in said
+    assert "a lower peak learning rate" in said
 
 
 def last_checkpoint(name):
@@ -280,6 +281,7 @@ def test_classify_keeps_lines_in_order(there, monkeypatch, capsys):
 
 def test_a_label_stays_on_its_line(there, monkeypatch, capsys):
     shutil.copytree("runs/first", "runs/lines")
+    Path("runs/lines/digests.json").unlink()
     Path("runs/lines/classes.json").write_text(json.dumps(["very\nbad", "fair", "good"]))
     run_classify(monkeypatch, b"w0\n", "lines")
     assert capsys.readouterr().out.startswith("very bad\t")
