@@ -52,7 +52,7 @@ def test_their_settings_repeat_them(name):
     settings = PAGES[name].Settings.parse(["--settings", f"runs/{name}/settings.json"], "")
     stored["beams"] = stored.pop("beam", None)
     for field, value in vars(settings).items():
-        if field != "name" and stored[field] is not None:
+        if field != "name" and stored.get(field) is not None:
             assert value == (tuple(stored[field]) if isinstance(value, tuple) else stored[field])
 
 
