@@ -1,7 +1,7 @@
 """Kills, damages and starves small runs of all recipes, and looks whether anything is lost.
 
     python benchmarks/reliability.py            # all; prints the table of docs/reliability.md
-    python benchmarks/reliability.py --small    # a little of each, in two minutes
+    python benchmarks/reliability.py --small    # a little of each, of two recipes
     python benchmarks/reliability.py --only kills damage --kills 40 --seed 2
 
 A run is right if, after all that was done to it, `--resume` (or beginning again, where nothing had
@@ -11,11 +11,7 @@ a process of its own, forked once everything is imported.
 
 import argparse
 import collections
-import contextlib
 import errno
-import hashlib
-import io
-import json
 import os
 import random
 import shutil
@@ -23,175 +19,10 @@ import signal
 import sys
 import tempfile
 import time
-import traceback
 import warnings
-import zipfile
 from pathlib import Path
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
-import h5py
-import numpy as np
-
-from keras_transformer.recipes import causal_lm, masked_lm, text_classification, translation
-
-SIZE = (
-    "--num-layers 1 --num-heads 2 --hidden-dim 16 --intermediate-dim 32 --dropout 0.1 --epochs 3 "
-    "--checkpoint-every 4"
-)
-ROWS = f"--batch-size 8 --warmup-updates 5 {SIZE}"
-RECIPES = {
-    "translation": (
-        translation,
-        "--source train.a --target train.b --valid-source valid.a --valid-target valid.b "
-        "--test-source test.a --test-target test.b --tokenizer whitespace --batch-tokens 160 "
-        f"--max-length 20 --warmup-updates 10 --average 2 --beams 1 {SIZE}",
-    ),
-    "masked_lm": (
-        masked_lm,
-        f"--text train.a --valid-text valid.a --tokenizer whitespace --row-length 20 {ROWS}",
-    ),
-    "causal_lm": (
-        causal_lm,
-        f"--text train.a --valid-text valid.a --tokenizer character --row-length 24 {ROWS}",
-    ),
-    "text_classification": (
-        text_classification,
-        "--train train.tsv --valid valid.tsv --test test.tsv --tokenizer whitespace "
-        f"--preset bert_tiny --max-length 12 --patience 9 {ROWS}",
-    ),
-}
-NAME = "run"
-AGAIN = "begin again with --overwrite"
-TIMES = (
-    "seconds",
-    "per_second",
-    "utilization",
-)  # in the names of figures that differ from run to run
-
-
-def write_text(folder):
-    rng = np.random.default_rng(0)
-    for part, count in (("train", 120), ("valid", 20), ("test", 12)):
-        lines = [" ".join(rng.choice(list("abcdefgh"), rng.integers(1, 9))) for _ in range(count)]
-        labels = ["long" if len(line) > 8 else "short" for line in lines]
-        rows = [f"{line}\t{label}" for line, label in zip(lines, labels, strict=True)]
-        for name, text in (("a", lines), ("b", map(str.upper, lines)), ("tsv", rows)):
-            (folder / f"{part}.{name}").write_text("".join(f"{line}\n" for line in text))
-
-
-# Processes.
-
-
-def fork(recipe, folder, arguments, prepare=None):
-    """Starts a recipe in a process of its own, and returns its number."""
-    sys.stdout.flush()
-    if pid := os.fork():
-        return pid
-    status = 99
-    try:
-        os.chdir(folder)
-        with open("said", "w") as said:
-            os.dup2(said.fileno(), 1)
-            os.dup2(said.fileno(), 2)
-        if prepare:
-            prepare()
-        RECIPES[recipe][0].main(arguments)
-        status = 0
-    except SystemExit as stop:
-        status = stop.code if isinstance(stop.code, int) else 1 if stop.code else 0
-        if isinstance(stop.code, str):
-            print(stop.code, file=sys.stderr)
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        with contextlib.suppress(OSError, ValueError):
-            sys.stdout.flush()
-            sys.stderr.flush()
-        os._exit(status)
-
-
-def wait(pid):
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-
-
-def said(folder):
-    return (folder / "said").read_text(errors="replace")
-
-
-class Lab:
-    """Where runs of one recipe are made, and what they come to if nothing is done to them."""
-
-    def __init__(self, recipe, root):
-        self.recipe, self.root, self.count = recipe, root, 0
-        self.flags = [*RECIPES[recipe][1].split(), "--name", NAME]
-        folder = self.folder()
-        began = time.monotonic()
-        if wait(fork(recipe, folder, self.flags)):
-            raise SystemExit(f"{recipe} fails if nothing is done to it:\n{said(folder)}")
-        self.seconds = time.monotonic() - began
-        self.expected = self.outcome(folder)
-        self.finished = folder
-
-    def folder(self, run=None):
-        """A new folder with the text, and a copy of a run where one is given."""
-        self.count += 1
-        folder = self.root / f"{self.recipe}-{self.count}"
-        folder.mkdir()
-        write_text(folder)
-        if run:
-            shutil.copytree(run, folder / "runs" / NAME)
-        return folder
-
-    def weights(self, folder):
-        """The arrays of a run's model, by name."""
-        with zipfile.ZipFile(folder / "runs" / NAME / "model.keras") as file:
-            weights = io.BytesIO(file.read("model.weights.h5"))
-        found = {}
-
-        def add(name, part):
-            if isinstance(part, h5py.Dataset):
-                found[name] = np.asarray(part)
-
-        with h5py.File(weights) as file:
-            file.visititems(add)
-        return found
-
-    def is_finite(self, folder):
-        """Whether neither the weights nor the JSON files of a run have NaN or infinity."""
-        texts = [path.read_text() for path in (folder / "runs" / NAME).glob("*.json")]
-        finite = all(np.isfinite(array).all() for array in self.weights(folder).values())
-        return finite and not any("NaN" in text or "Infinity" in text for text in texts)
-
-    def outcome(self, folder):
-        """The weights and scores of a finished run."""
-        run = folder / "runs" / NAME
-        digest = hashlib.sha256()
-        for name, array in self.weights(folder).items():
-            digest.update(name.encode() + array.tobytes())
-        scores = json.loads((run / "metrics.json").read_text())
-        scores = {k: v for k, v in scores.items() if not any(word in k for word in TIMES)}
-        return digest.hexdigest(), json.dumps(scores, sort_keys=True)
-
-    def end(self, folder, *flags):
-        """Resumes a run, or begins it again where it says so; what came of it, in a word or two."""
-        status = wait(fork(self.recipe, folder, ["--resume", "--name", NAME, *flags]))
-        how = "resumed"
-        if status and (AGAIN in said(folder) or "Expected a run folder" in said(folder)):
-            overwrite = ["--overwrite"] if AGAIN in said(folder) else []
-            status = wait(fork(self.recipe, folder, [*self.flags, *overwrite]))
-            how = "begun again"
-        if status:
-            return f"FAILED: status {status}: {said(folder)[-300:]}"
-        for what, one, other in zip(
-            ("weights", "scores"), self.outcome(folder), self.expected, strict=True
-        ):
-            if one != other:
-                return f"FAILED: other {what}: {one} and not {other}"
-        if left := [str(path) for path in folder.rglob("unfinished.*")]:
-            return f"FAILED: left {left}"
-        return how
-
+from reliability_lab import NAME, RECIPES, Lab, fork, said, small, wait
 
 # What is done to runs. Each yields (what, outcome) for a recipe.
 
@@ -370,13 +201,10 @@ def signal_at(batch, number):
     kt.training.Throughput = Throughput
 
 
-FAST = "--peak-learning-rate 1e30 --warmup-updates 1 --clip-norm 0 --precision mixed_bfloat16"
-
-
 def numbers(lab):
     """Numbers that are not finite: a rate that is far too high, and one batch's gradients."""
     folder = lab.folder()
-    status = wait(fork(lab.recipe, folder, [*lab.flags, *FAST.split()]))
+    status = wait(fork(lab.recipe, folder, [*lab.flags, *small.FAST.split()]))
     ended = status == 1 and "Training diverged at update" in said(folder) and lab.is_finite(folder)
     yield (
         "a far too high rate",
@@ -399,19 +227,11 @@ def numbers(lab):
 
 
 def poison():
-    """Makes the gradients of the eighth batch NaN."""
-    import tensorflow as tf
-
     import keras_transformer as kt
 
     apply = kt.training.Adam._backend_apply_gradients
-
-    def poisoned(self, grads, variables):
-        nan = tf.where(self._iterations == 7, np.nan, 0.0)
-        apply(self, [g + nan if isinstance(g, tf.Tensor) else g for g in grads], variables)
-
     for kind in (kt.training.Adam, kt.training.AdamW):
-        kind._backend_apply_gradients = poisoned
+        kind._backend_apply_gradients = small.poisoned(apply)
 
 
 def others(lab):

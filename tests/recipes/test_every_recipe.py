@@ -6,40 +6,19 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
+import small
 import user
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import keras_transformer as kt
 from keras_transformer.recipes import causal_lm, masked_lm, text_classification, translation
 
-SIZE = "--num-layers 1 --num-heads 2 --hidden-dim 16 --intermediate-dim 32 --dropout 0.1"
-ROWS = "--batch-size 8 --epochs 3 --warmup-updates 5"
-# Of each page the flags of a small run, the task that opens it, and the curves of its own.
+# Of each page the task that opens its runs, and the curves of its own.
 RECIPES = {
-    translation: (
-        "--source train.a --target train.b --valid-source valid.a --valid-target valid.b "
-        "--test-source test.a --test-target test.b --tokenizer whitespace --batch-tokens 160 "
-        "--max-length 20 --epochs 3 --warmup-updates 10 --average 2 --beams 2",
-        kt.tasks.Translator,
-        {"bleu", "perplexity"},
-    ),
-    masked_lm: (
-        f"--text train.a --valid-text valid.a --tokenizer whitespace --row-length 20 {ROWS}",
-        kt.tasks.MaskFiller,
-        {"masked_accuracy", "perplexity"},
-    ),
-    causal_lm: (
-        f"--text train.a --valid-text valid.a --tokenizer character --row-length 24 {ROWS}",
-        kt.tasks.TextGenerator,
-        {"bits_per_character", "perplexity"},
-    ),
-    text_classification: (
-        f"--train train.tsv --valid valid.tsv --test test.tsv --tokenizer whitespace {ROWS} "
-        "--preset bert_tiny --max-length 12 --patience 9",
-        kt.tasks.TextClassifier,
-        {"accuracy", "macro_f1"},
-    ),
+    translation: (kt.tasks.Translator, {"bleu", "perplexity"}),
+    masked_lm: (kt.tasks.MaskFiller, {"masked_accuracy", "perplexity"}),
+    causal_lm: (kt.tasks.TextGenerator, {"bits_per_character", "perplexity"}),
+    text_classification: (kt.tasks.TextClassifier, {"accuracy", "macro_f1"}),
 }
 NAMES = [page.Settings.recipe for page in RECIPES]
 
@@ -48,15 +27,9 @@ NAMES = [page.Settings.recipe for page in RECIPES]
 def trained(request, tmp_path_factory):
     """A page, the flags of its finished run `runs/first`, and the folder."""
     folder = tmp_path_factory.mktemp("recipe")
-    rng = np.random.default_rng(0)
-    for part, count in (("train", 120), ("valid", 20), ("test", 12)):
-        lines = [" ".join(rng.choice(list("abcdefgh"), rng.integers(1, 9))) for _ in range(count)]
-        tenses = ["long" if len(line) > 8 else "short" for line in lines]
-        rows = [f"{line}\t{label}" for line, label in zip(lines, tenses, strict=True)]
-        for name, text in (("a", lines), ("b", map(str.upper, lines)), ("tsv", rows)):
-            (folder / f"{part}.{name}").write_text("".join(f"{line}\n" for line in text))
+    small.write_text(folder)
     page = request.param
-    flags = [*RECIPES[page][0].split(), *SIZE.split()]
+    flags = small.FLAGS[page.Settings.recipe].split()
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         page.main([*flags, "--name", "first"])
@@ -89,14 +62,14 @@ def test_a_run_leaves_what_it_promises(there):
     assert 0 <= found["padding_fraction"] < 1
     assert any(name.endswith("tokens_per_second") for name in found)
     assert run.checkpoints()
-    task = RECIPES[page][1].load("runs/first")
+    task = RECIPES[page][0].load("runs/first")
     mask = " [MASK]" * (page is masked_lm)
     assert len(task([f"a b{mask}", f"c{mask}"])) == 2
     assert kt.tasks.info("runs/first")["scores"]["updates"] == found["updates"]
 
 
 def test_tensorboard_has_curves_of_training_and_validation(there):
-    own = RECIPES[there[0]][2]
+    own = RECIPES[there[0]][1]
     found = {
         run: set(EventAccumulator(f"tensorboard_logs/first/{run}").Reload().Tags()["tensors"])
         for run in ("train", "validation", "samples")
@@ -152,9 +125,8 @@ def check_finite(run):
 
 def test_training_that_diverges_goes_back_and_ends_with_a_sentence(there, capsys):
     page, flags = there
-    fast = "--peak-learning-rate 1e30 --warmup-updates 1 --clip-norm 0 --precision mixed_bfloat16"
     try:
-        said = user.message(page, [*flags, *fast.split(), "--epochs", "9", "--name", "diverged"])
+        said = user.message(page, [*flags, *small.FAST.split(), "--name", "diverged"])
     finally:
         keras.config.set_dtype_policy("float32")
     assert "Training diverged at update" in said and "a lower peak learning rate" in said
@@ -162,21 +134,15 @@ def test_training_that_diverges_goes_back_and_ends_with_a_sentence(there, capsys
     run = kt.training.Run.open("runs/diverged")
     check_finite(run)
     assert not run.is_finished and run.metrics == {}
-    RECIPES[page][1].load("runs/diverged")
+    RECIPES[page][0].load("runs/diverged")
 
 
 @pytest.mark.slow
 def test_one_update_with_nan_is_left_out(there, monkeypatch, capsys):
     page, flags = there
     apply = kt.training.Adam._backend_apply_gradients
-
-    def poisoned(self, grads, variables):
-        nan = tf.where(self._iterations == 7, np.nan, 0.0)
-        grads = [g + nan if isinstance(g, tf.Tensor) else g for g in grads]
-        apply(self, grads, variables)
-
     for kind in (kt.training.Adam, kt.training.AdamW):
-        monkeypatch.setattr(kind, "_backend_apply_gradients", poisoned)
+        monkeypatch.setattr(kind, "_backend_apply_gradients", small.poisoned(apply))
     page.main([*flags, "--name", "poisoned"])
     assert "diverged" not in capsys.readouterr().err
     run = kt.training.Run.open("runs/poisoned")
