@@ -160,7 +160,8 @@ def train(settings: Settings) -> None:
     sampling = {"temperature": 0.8, "top_p": 0.95, "seed": settings.seed}
     write = kt.tasks.TextGenerator(model, tokenizer, 60, **sampling)
     samples = kt.monitoring.SampleTexts(settings.log_dir, write, lines(valid_text), settings.seed)
-    history, position = common.train(settings, run, model, batches, valid_batches, figures, samples)
+    parts = settings, run, model, batches, valid_batches, figures, samples
+    history, position = common.train(*parts, look_at=(write, lines(valid_text)))
     run.save_model(model)
     found = model.evaluate(valid_batches.dataset(), return_dict=True, verbose=0)
     found |= figures.of_perplexity(found["perplexity"]) | {"tokens": valid_batches.tokens}

@@ -40,8 +40,8 @@ def check_unknown(
     tokenizer: kt.text.Tokenizer,
     texts: Iterable[Sequence[str]],
     targets: Iterable[Sequence[str]] = (),
-) -> str:
-    """The share of unknown tokens in texts, to print; refuses one above --max-unknown.
+) -> dict[str, float]:
+    """The share of unknown tokens in texts, by their names; refuses one above --max-unknown.
 
     `texts`, and `targets` to decode to, are lists of lines: to train, to validate, to test. Of long
     ones the share is that of 10,000 lines at equal distances.
@@ -55,14 +55,18 @@ def check_unknown(
         ids = np.concatenate([np.zeros(0, "int32"), *encode(lines[::step])])
         # Of a tokenizer that knows all text the unknown id is None, which no id equals.
         shares[name] = np.count_nonzero(ids == tokenizer.unknown_id) / max(1, len(ids))
-    told = ", ".join(f"{name} {100 * share:.2f} %" for name, share in shares.items())
     require(
         max(shares.values()) <= settings.max_unknown,
         f"at most {100 * settings.max_unknown:g} % of unknown tokens (--max-unknown), for a model "
         "learns nothing of them: another --tokenizer or a larger vocabulary may know them",
-        told,
+        told(shares),
     )
-    return f"unknown tokens: {told}"
+    return shares
+
+
+def told(shares: dict[str, float]) -> str:
+    """Shares by name, to print."""
+    return ", ".join(f"{name} {100 * share:.2f} %" for name, share in shares.items())
 
 
 def begin_run(
@@ -70,7 +74,7 @@ def begin_run(
     tokenizer: kt.text.Tokenizer,
     config: kt.TransformerConfig,
     model: keras.Model,
-    unknown: str,
+    unknown: dict[str, float],
     *batches: Any,
     files: dict[str, Any] | None = None,
 ) -> kt.training.Run:
@@ -92,10 +96,15 @@ def begin_run(
         write_whole(run.config_file, config.to_json() + "\n")
         begin(run, facts, files)
         said = []
+    if settings.watch:
+        kt.monitoring.log_scalars(
+            settings.log_dir / "text", {f"unknown_tokens/{k}": v for k, v in unknown.items()}
+        )
     model.summary()
     for name, part in zip(("train", "valid", "test"), batches, strict=False):
         print(f"{name}: {part.describe()}")
-    print(f"vocabulary: {tokenizer.vocabulary_size:,} tokens\n{unknown}\nrun: {run.folder}")
+    print(f"vocabulary: {tokenizer.vocabulary_size:,} tokens")
+    print(f"unknown tokens: {told(unknown)}\nrun: {run.folder}")
     for sentence in said:
         print(sentence)
     print(f"logs: tensorboard --logdir {settings.log_dir}", flush=True)
@@ -109,12 +118,14 @@ def train(
     batches: Any,
     valid_batches: Any,
     *callbacks: keras.callbacks.Callback,
+    look_at: tuple[Any, Sequence],
     keep: int = 1,
 ) -> tuple[dict[str, list[float]], kt.training.Position]:
     """Trains, as long as the settings say and from where the run is; keeps so many checkpoints.
 
-    Callbacks see the speed in the logs, and TensorBoard what they add. Returns the logs of the
-    epochs, a dict of lists, and the `training.Position` that was reached.
+    Callbacks see the speed in the logs, and TensorBoard what they add. `look_at` is a task with the
+    model, and texts, of which the first that is short enough to be read is drawn. Returns the logs
+    of the epochs, a dict of lists, and the `training.Position` that was reached.
     """
     checkpoint = kt.training.Checkpoint(run, keep, settings.checkpoint_every)
     print(checkpoint.describe(model), flush=True)
@@ -123,7 +134,7 @@ def train(
     constants = {} if tokens is None else {"padding_fraction": batches.padding_fraction}
     guard = kt.training.NonFiniteGuard(checkpoint=checkpoint)
     before = guard, speed, kt.training.LogConstants(**constants)
-    every = [*before, *callbacks, kt.monitoring.TensorBoard(settings.log_dir)]
+    every = [*before, *callbacks, *look(settings, run, batches, *look_at)]
     limits = settings.epochs, settings.max_updates
     try:
         history = kt.training.fit(model, batches, valid_batches, checkpoint, *limits, every)
@@ -132,6 +143,23 @@ def train(
             run.save_model(model)
         raise
     return history, checkpoint.position()
+
+
+def look(
+    settings: Settings, run: kt.training.Run, batches: Any, task: Any, texts: Sequence
+) -> list[keras.callbacks.Callback]:
+    """The callbacks that write what TensorBoard shows."""
+    if not settings.watch:
+        return [kt.monitoring.TensorBoard(settings.log_dir)]
+    tokens = getattr(batches, "tokens", None) or batches.target_tokens
+    return kt.monitoring.watch(
+        settings.log_dir,
+        task,
+        kt.monitoring.legible(task, texts),
+        settings.chosen(),
+        run.folder / "pictures",
+        tokens / batches.num_batches,
+    )
 
 
 def finish(
@@ -165,8 +193,10 @@ def finish(
     }
     run.save_metrics({**before, **metrics})
     run.finish()
+    if settings.watch:
+        kt.monitoring.log_hyperparameters(settings.log_dir, settings.chosen(), run.metrics)
     print(json.dumps(run.metrics, indent=2, ensure_ascii=False))
-    print(f"model: {run.model_file}\nlogs: tensorboard --logdir {settings.log_dir}")
+    print(f"model: {run.model_file}")
     # No published model takes the mean of its tokens.
     if settings.from_zoo and getattr(settings, "pooling", None) != "mean":
         labels = f", labels={classes!r}" if classes else ""
@@ -176,3 +206,5 @@ def finish(
             f"  model = keras.models.load_model({str(run.model_file)!r}, compile=False)\n"
             f"  kt.zoo.save(model, 'FOLDER', kt.text.load_tokenizer({str(run.folder)!r}){labels})"
         )
+    print(f"logs: tensorboard --logdir {settings.log_dir}", end="")
+    print(", embeddings: http://localhost:6006/#projector" if settings.watch else "")

@@ -135,7 +135,10 @@ def train(settings: Settings) -> None:
     print(f"input alone: {speed:,.0f} tokens a second", flush=True)
     fill = kt.tasks.MaskFiller(model, tokenizer, settings.row_length)
     samples = kt.monitoring.SampleGuesses(settings.log_dir, fill, valid_lines, settings.seed)
-    history, position = common.train(settings, run, model, batches, valid_batches, samples)
+    look_at = fill, [line for line, _ in samples.samples]
+    history, position = common.train(
+        settings, run, model, batches, valid_batches, samples, look_at=look_at
+    )
     run.save_model(model)
     # The masks of held-out text are always the same.
     found = model.evaluate(valid_batches.dataset(), return_dict=True, verbose=0)

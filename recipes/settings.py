@@ -15,7 +15,7 @@ from keras_transformer.training.settings import check_recipe, read_settings
 # How far to go, and where from: what a resumed run may change.
 RUN_MODES = (
     *("epochs", "max_updates", "patience", "resume", "overwrite", "settings", "name", "recipe"),
-    *("checkpoint_every", "data_changed"),
+    *("checkpoint_every", "data_changed", "watch"),
     "max_unknown",  # which runs of before do not have
 )
 ARCHITECTURE = ("num_layers", "num_heads", "hidden_dim", "intermediate_dim", "dropout")
@@ -57,6 +57,7 @@ class Settings:
     name: str | None = None  # its folders: runs/NAME and tensorboard_logs/NAME (default: the time)
     settings: str | None = None  # settings.json of a run to repeat
     checkpoint_every: str = "10m"  # save so often: minutes such as 10m, or updates such as 500
+    watch: bool = True  # also draw attention, embeddings and norms for TensorBoard
     resume: bool = False  # go on with the run --name where it stopped
     data_changed: bool = False  # ... with other text, from the next epoch on
     overwrite: bool = False  # replace the run --name
@@ -116,6 +117,10 @@ class Settings:
         far = ("epochs", "max_updates", "patience")
         same = all(run.settings.get(name) == getattr(self, name, None) for name in far)
         return run.is_finished and same
+
+    def chosen(self) -> dict[str, Any]:
+        """What makes this run another than others, for TensorBoard's HParams."""
+        return {name: value for name, value in vars(self).items() if name not in RUN_MODES}
 
     def stored(self) -> dict[str, Any]:
         """What settings.json holds."""

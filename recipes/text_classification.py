@@ -169,7 +169,9 @@ def train(settings: Settings) -> None:
         look = [kt.monitoring.ConfusionMatrix(settings.log_dir, classes, answers)]
     measure = functools.partial(kt.monitoring.report, batches=valid_batches, classes=classes)
     best = kt.training.KeepBest(run, quantity, mode, settings.patience, measure)
-    history, position = common.train(settings, run, model, batches, valid_batches, *look, best)
+    given = settings, run, model, batches, valid_batches, *look, best
+    reader = kt.tasks.TextClassifier(model, tokenizer, classes, max_length=settings.max_length)
+    history, position = common.train(*given, look_at=(reader, texts[1][0]))
     model = run.load_model()  # of the best epoch
     found = kt.monitoring.report(model, test_batches, classes)
     found[f"valid_{quantity}"] = measure(model)[quantity]

@@ -147,7 +147,9 @@ def train(settings: Settings) -> None:
     scores = kt.monitoring.TranslationScores(settings.tokenize, settings.lowercase)
     samples = kt.monitoring.SampleTranslations(settings.log_dir, greedy, *valid_text, scores)
     history, position = common.train(
-        settings, run, model, batches, valid_batches, samples, keep=settings.average
+        *(settings, run, model, batches, valid_batches, samples),
+        look_at=(greedy, list(zip(*valid_text, strict=True))),
+        keep=settings.average,
     )
     kt.training.average_checkpoints(run, model, last=settings.average)
     run.save_model(model)

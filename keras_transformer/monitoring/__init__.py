@@ -1,10 +1,33 @@
 """TensorBoard for training runs, and figures of what a model gets wrong."""
 
+from keras_transformer.monitoring.attention import (
+    Attention,
+    alignment_of,
+    attention_of,
+    legible,
+    position_table,
+)
+from keras_transformer.monitoring.charts import Charts, log_charts
 from keras_transformer.monitoring.confusion import (
     ConfusionMatrix,
     plot_confusion,
     show_confusion,
 )
+from keras_transformer.monitoring.figures import (
+    alignment_figure,
+    attention_figure,
+    attention_images,
+    position_figure,
+)
+from keras_transformer.monitoring.hyperparameters import (
+    Hyperparameters,
+    log_hyperparameters,
+    log_scalars,
+)
+from keras_transformer.monitoring.layer_norms import LayerNorms
+from keras_transformer.monitoring.pictures import Pictures, save_pictures
+from keras_transformer.monitoring.profiler import Profiler
+from keras_transformer.monitoring.projector import Projector
 from keras_transformer.monitoring.reports import (
     answers,
     classification_report,
@@ -12,6 +35,7 @@ from keras_transformer.monitoring.reports import (
     regression_report,
     report,
 )
+from keras_transformer.monitoring.resources import Resources
 from keras_transformer.monitoring.sample_table import SampleTable
 from keras_transformer.monitoring.samples import (
     SampleGuesses,
@@ -20,20 +44,45 @@ from keras_transformer.monitoring.samples import (
 )
 from keras_transformer.monitoring.tensorboard import TensorBoard
 from keras_transformer.monitoring.translation_scores import TranslationScores
+from keras_transformer.monitoring.watch import Graph, watch
+from keras_transformer.monitoring.watcher import Watcher
 
 __all__ = [
+    "Attention",
+    "Charts",
     "ConfusionMatrix",
+    "Graph",
+    "Hyperparameters",
+    "LayerNorms",
+    "Pictures",
+    "Profiler",
+    "Projector",
+    "Resources",
     "SampleGuesses",
     "SampleTable",
     "SampleTexts",
     "SampleTranslations",
     "TensorBoard",
     "TranslationScores",
+    "Watcher",
+    "alignment_figure",
+    "alignment_of",
     "answers",
+    "attention_figure",
+    "attention_images",
+    "attention_of",
     "classification_report",
     "confusion_matrix",
+    "legible",
+    "log_charts",
+    "log_hyperparameters",
+    "log_scalars",
     "plot_confusion",
+    "position_figure",
+    "position_table",
     "regression_report",
     "report",
+    "save_pictures",
     "show_confusion",
+    "watch",
 ]

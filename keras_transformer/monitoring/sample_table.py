@@ -1,5 +1,6 @@
 """Tables to read in TensorBoard."""
 
+import difflib
 import html
 import pathlib
 from collections.abc import Callable, Iterable, Sequence
@@ -11,6 +12,8 @@ import tensorflow as tf
 
 class SampleTable(keras.callbacks.Callback):
     """Writes a table to read after an epoch, under the TensorBoard tab Text, in the run `samples`.
+
+    What the last column says otherwise than after the epoch before is in bold.
 
     Args:
         log_dir: Folder of the run's logs.
@@ -40,16 +43,29 @@ class SampleTable(keras.callbacks.Callback):
         self.titles = titles
         self.rows = rows
         self._writer: Any = None  # until there is something to write
+        self._before: list[Sequence[str]] = []
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        rows = list(self.rows())
         self._writer = self._writer or tf.summary.create_file_writer(str(self.folder))
         with self._writer.as_default(int(self.model.optimizer.iterations)):
-            tf.summary.text("samples", table(self.titles, self.rows()))
+            tf.summary.text("samples", table(self.titles, rows, self._before))
         self._writer.flush()
+        self._before = rows
 
 
-def table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(
+    titles: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    before: Sequence[Sequence[str]] = (),
+) -> str:
     """A Markdown table that shows any text as it is.
+
+    Args:
+        titles: The columns.
+        rows: Their texts.
+        before: The rows of an earlier table: what is new in the last column is in bold, and its
+            title says how many rows are others.
 
     Example:
 
@@ -57,9 +73,31 @@ def table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     | source | output |
     | --- | --- |
     | a &#124; b | &lt;unk&gt; |
+    >>> print(table(["source", "output"], [["a", "one cat"]], before=[["a", "one dog"]]))
+    | source | output (1 of 1 changed) |
+    | --- | --- |
+    | a | one **cat** |
     """
-    lines = [titles, ["---"] * len(titles), *([*map(_plain, row)] for row in rows)]
+    rows, titles = [list(row) for row in rows], list(titles)
+    lines = [[_plain(text) for text in row] for row in rows]
+    if len(before) == len(rows):
+        changed = 0
+        for line, row, old in zip(lines, rows, before, strict=True):
+            changed += row[-1] != old[-1]
+            line[-1] = _with_changes(old[-1].split(), row[-1].split())
+        titles[-1] += f" ({changed} of {len(rows)} changed)"
+    lines = [titles, ["---"] * len(titles), *lines]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _with_changes(old, new):
+    """Words, those that were not there before in bold."""
+    shown = []
+    matcher = difflib.SequenceMatcher(None, old, new, autojunk=False)
+    for kind, _, _, first, last in matcher.get_opcodes():
+        text = _plain(" ".join(new[first:last]))
+        shown.append(text if kind == "equal" or not text else f"**{text}**")
+    return " ".join(filter(None, shown))
 
 
 def _plain(text):

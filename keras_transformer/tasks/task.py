@@ -119,6 +119,15 @@ class Task:
     def _settings_of_published(cls, folder):
         return {}
 
+    def inputs(self, example: str) -> list[np.ndarray]:
+        """What the model reads of one text: int32 ids `(T,)` for each of its inputs.
+
+        A text that is too long is cut; of one without a token the arrays are empty.
+        """
+        [row] = self._cut_rows([example], truncate=True)
+        ids = np.array(row, "int32")
+        return [ids, *(np.zeros_like(ids) for _ in self.model.inputs[1:])]
+
     def problems(self, lines: Sequence[str], truncate: bool = False) -> list[str | None]:
         """Why lines cannot be answered: a list of str, or None where nothing is wrong."""
         rows = self._cut_rows(lines, truncate)

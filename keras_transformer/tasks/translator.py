@@ -134,6 +134,20 @@ class Translator(Task):
             return self.n_best([lines], n, truncate=truncate)[0]
         return self._translate(lines, n, truncate, progress)
 
+    def inputs(self, example: str | tuple[str, str]) -> list[np.ndarray]:
+        """As of `Task`: the ids of a source, and those of its translation as a decoder reads them.
+
+        A str is translated; a pair is `(source, target)`.
+        """
+        source, target = (example, None) if isinstance(example, str) else example
+        [row] = self._cut_rows([source], truncate=True)
+        if target is None:
+            target = self(source, truncate=True)
+        start = self.tokenizer.decoder_start_id
+        [ids] = self.tokenizer.encode_target([target])
+        ids = [start, *ids[: self.max_length - 1]] if row else []
+        return [np.array(row, "int32"), np.array(ids, "int32")]
+
     def _translate(self, lines, n, truncate, progress):
         """`n` hypotheses of each line, or with None what the sampler says."""
         rows = self._checked_rows(lines, truncate)

@@ -1,0 +1,232 @@
+"""The attention of a model on a text, with the tokens that it is between."""
+
+import dataclasses
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_transformer.checks import require
+from keras_transformer.layers import MultiHeadCrossAttention, PositionalEmbedding
+from keras_transformer.scopes import AttentionScope
+from keras_transformer.tasks.task import Task
+from keras_transformer.tasks.translator import Translator
+from keras_transformer.text import Tokenizer
+from keras_transformer.types import Ids
+
+Example = str | tuple[str, str]  # a text, or for a translator also with its translation
+
+
+@dataclasses.dataclass(frozen=True)
+class Attention:
+    """What one layer's heads attend to in one text.
+
+    Attributes:
+        layer: Path of the layer in its model, such as `"decoder_block_0/cross_attention"`.
+        kind: `"self"`, `"causal"` (self-attention that sees no later token) or `"cross"`.
+        weights: float32 array `(N, T, S)`, as `AttentionScope` records them.
+        queries: List of T str, the tokens that look.
+        keys: List of S str, the tokens that are looked at.
+    """
+
+    layer: str
+    kind: str
+    weights: np.ndarray
+    queries: list[str]
+    keys: list[str]
+
+
+def attention_of(task: Task, example: Example) -> list[Attention]:
+    """The attention of all layers of a task's model on a text, in the order that they run in.
+
+    Args:
+        task: A `tasks.Translator`, `TextGenerator`, `MaskFiller`, `TextClassifier` or
+            `TextEmbedder`.
+        example: str. Of a translator it is translated first, unless it is a pair `(source,
+            target)`.
+
+    Returns:
+        A list of `Attention`; empty where the model has no attention of ours.
+
+    Raises:
+        ValueError: A text that the model cannot read.
+
+    Example:
+
+    >>> import keras_transformer as kt
+    >>> tokenizer = kt.text.train_tokenizer("whitespace", ["a dog", "um cachorro"])
+    >>> config = kt.TransformerConfig(
+    ...     vocabulary_size=8, num_layers=1, num_heads=2, hidden_dim=8, intermediate_dim=16,
+    ...     max_sequence_length=10)
+    >>> translate = kt.tasks.Translator(kt.models.encoder_decoder(config), tokenizer)
+    >>> for found in attention_of(translate, ("a dog", "um cachorro")):
+    ...     print(found.kind, found.weights.shape, found.queries, found.keys)
+    self (2, 3, 3) ['a', 'dog', '</s>'] ['a', 'dog', '</s>']
+    causal (2, 3, 3) ['<s>', 'um', 'cachorro'] ['<s>', 'um', 'cachorro']
+    cross (2, 3, 3) ['<s>', 'um', 'cachorro'] ['a', 'dog', '</s>']
+    """
+    rows = task.inputs(example)
+    if not len(rows[0]):
+        return []
+    # Padding tells a source from a target of the same length, and is taken away again.
+    is_same = isinstance(task, Translator) and len(rows[0]) == len(rows[1])
+    fed = [np.append(rows[0], task.tokenizer.pad_id), *rows[1:]] if is_same else rows
+    with AttentionScope() as scope:
+        inputs = [row[None] for row in fed]  # (1, T) each
+        task.model(keras.tree.pack_sequence_as(task.model.input, inputs), training=False)
+    texts = {len(row): token_texts(task.tokenizer, own) for row, own in zip(fed, rows, strict=True)}
+    layers = {layer.path: layer for layer in task.model._flatten_layers()}
+    found = []
+    for path, recorded in scope.weights.items():
+        weights = np.asarray(ops.convert_to_numpy(recorded)[0], "float32")  # (N, T, S)
+        is_cross = isinstance(layers.get(path.partition("#")[0]), MultiHeadCrossAttention)
+        queries, keys = (texts[size] for size in weights.shape[1:])
+        weights = weights[:, : len(queries), : len(keys)]
+        is_causal = len(queries) > 1 and not np.triu(weights, 1).any()
+        kind = "cross" if is_cross else "causal" if is_causal else "self"
+        found.append(Attention(path, kind, weights, queries, keys))
+    return found
+
+
+def legible(task: Task, examples: Sequence[Example], most: int = 20, count: int = 1) -> list:
+    """The first examples whose tokens can be read beside a picture, or else the first of all.
+
+    Args:
+        task: As of `attention_of`.
+        examples: List of texts, as of `attention_of`.
+        most: The most tokens of a text.
+        count: How many are wanted.
+
+    Example:
+
+    >>> import keras_transformer as kt
+    >>> tokenizer = kt.text.train_tokenizer("whitespace", ["a dog runs"])
+    >>> config = kt.TransformerConfig(
+    ...     vocabulary_size=7, num_layers=1, num_heads=2, hidden_dim=8, intermediate_dim=16)
+    >>> write = kt.tasks.TextGenerator(kt.models.decoder_only(config), tokenizer, 3)
+    >>> legible(write, ["a", "a dog runs a dog runs", "a dog runs a"], most=5)
+    ['a dog runs a']
+    """
+
+    def is_legible(example):
+        return all(3 < len(row) <= most for row in task.inputs(example))
+
+    found = list(itertools.islice(filter(is_legible, examples[:1000]), count))
+    return found or list(examples[:count])
+
+
+def alignment_of(
+    task: Task, example: Example, layer: int | None = None
+) -> tuple[np.ndarray, list[str], list[str]]:
+    """Which words of a source each word of its translation was made of.
+
+    The weights of a cross-attention, the mean over its heads. A word of the translation has the
+    weights by which its tokens were chosen, the mean of them; a word of the source the sum of those
+    of its tokens.
+
+    Args:
+        task: A `tasks.Translator`.
+        example: As of `attention_of`.
+        layer: Which of the cross-attentions. Default `None`: the last but one, which aligns best
+            (Garg et al. 2019, "Jointly Learning to Align and Translate", section 4.2), or the only
+            one.
+
+    Returns:
+        `(weights (T, S), source, target)`, for `alignment_figure`: the words are lists of str, the
+        end of the text among them.
+
+    Raises:
+        ValueError: A task that does not translate, or no such layer.
+
+    Example:
+
+    >>> import keras_transformer as kt
+    >>> tokenizer = kt.text.train_tokenizer("whitespace", ["a dog", "um cachorro"])
+    >>> config = kt.TransformerConfig(
+    ...     vocabulary_size=8, num_layers=2, num_heads=2, hidden_dim=8, intermediate_dim=16,
+    ...     max_sequence_length=10)
+    >>> translate = kt.tasks.Translator(kt.models.encoder_decoder(config), tokenizer)
+    >>> weights, source, target = alignment_of(translate, ("a dog", "um cachorro"))
+    >>> weights.shape, source, target
+    ((3, 3), ['a', 'dog', '</s>'], ['um', 'cachorro', '</s>'])
+    """
+    require(isinstance(task, Translator), "a task that translates", type(task).__name__)
+    if isinstance(example, str):
+        example = (example, task(example))
+    crosses = [found for found in attention_of(task, example) if found.kind == "cross"]
+    place = max(0, len(crosses) - 2) if layer is None else layer
+    require(0 <= place < len(crosses), f"one of {len(crosses)} cross-attentions", layer=layer)
+    weights = crosses[place].weights.mean(axis=0)  # (T, S)
+    source_ids, target_ids = task.inputs(example)
+    # The row of a token is that of the one before it, which the model read to choose it.
+    target_ids = np.append(target_ids[1:], task.tokenizer.end_id)
+    source, target = (_words(task.tokenizer, ids) for ids in (source_ids, target_ids))
+    weights = np.stack([weights[:, place].sum(axis=1) for place in source.values()], axis=1)
+    weights = np.stack([weights[place].mean(axis=0) for place in target.values()])
+    names = [
+        [_text(task.tokenizer, ids[list(place)]) for place in words.values()]
+        for ids, words in ((source_ids, source), (target_ids, target))
+    ]
+    return weights, *names
+
+
+def _words(tokenizer: Tokenizer, ids: np.ndarray) -> dict[int, list[int]]:
+    """The places of the tokens of each word."""
+    starts = tokenizer.word_starts(ids) | np.isin(ids, tokenizer.special_ids)
+    words: dict[int, list[int]] = {}
+    for place, word in enumerate(np.cumsum(starts)):
+        words.setdefault(int(word), []).append(place)
+    return words
+
+
+def _text(tokenizer, ids):
+    if len(ids) == 1:
+        return token_texts(tokenizer, ids)[0]
+    return tokenizer.decode([ids])[0].strip() or "".join(token_texts(tokenizer, ids))
+
+
+def token_texts(tokenizer: Tokenizer, ids: Ids) -> list[str]:
+    """Each token as it can be read: special ones by their names, bytes as the text they are.
+
+    Example:
+
+    >>> import keras_transformer as kt
+    >>> tokenizer = kt.text.train_tokenizer("whitespace", ["a dog"])
+    >>> token_texts(tokenizer, [2, 4, 5, 3])
+    ['<s>', 'a', 'dog', '</s>']
+    """
+    texts = []
+    for number in np.asarray(ids).tolist():
+        name = tokenizer.vocabulary[number]
+        decoded = "" if number in tokenizer.special_ids else tokenizer.decode([[number]])[0]
+        # A piece such as "##ing" or "@@" says that it is one; bytes such as "Ġdog" are to be read.
+        is_plain = decoded.strip() == name.strip("▁ #@") or not decoded.strip() or "�" in decoded
+        texts.append((name.strip("▁") or "␣") if is_plain else decoded)
+    return texts
+
+
+def position_table(model: keras.Model, most: int = 128) -> tuple[str, np.ndarray] | None:
+    """The first positions that a model adds to its tokens: `("learned", table (positions, D))`.
+
+    None where there are none, as of rotary positions.
+
+    Example:
+
+    >>> import keras_transformer as kt
+    >>> config = kt.TransformerConfig(
+    ...     vocabulary_size=8, num_layers=1, num_heads=2, hidden_dim=8, intermediate_dim=16)
+    >>> kind, table = position_table(kt.models.decoder_only(config), most=4)
+    >>> kind, table.shape
+    ('sinusoidal', (4, 8))
+    """
+    for layer in model._flatten_layers():
+        if isinstance(layer, PositionalEmbedding) and layer.position:
+            count = min(most, layer.max_sequence_length)
+            zeros: Any = np.zeros((1, count, layer.hidden_dim), "float32")
+            return layer.position, np.asarray(
+                ops.convert_to_numpy(layer.add_positions(ops.convert_to_tensor(zeros), None)[0])
+            )
+    return None

@@ -1,0 +1,89 @@
+"""What is looked at while a model trains, for a small share of the time."""
+
+import pathlib
+import time
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from keras_transformer.checks import require
+
+
+class Watcher(keras.callbacks.Callback):
+    """Calls `look()` after epochs, as often as its share of the time allows, and after the last.
+
+    Subclasses write in `look()`, where `self.writer` is the default one of `tf.summary` and its
+    step is the number of updates. If the folder cannot be written, or a look fails otherwise, one
+    warning says so, and training goes on without it.
+
+    Args:
+        log_dir: Folder of the run's logs.
+        share: The most that looks may take of the time since training began, but for the one at
+            its end: after an epoch there is none while those before took more.
+
+    Raises:
+        ValueError: A share that is not between 0 and 1.
+
+    Attributes:
+        seconds: How long the looks have taken.
+    """
+
+    name = "watched"  # of its folder in log_dir: a run of TensorBoard's
+
+    def __init__(self, log_dir: str | pathlib.Path, share: float = 0.01) -> None:
+        super().__init__()
+        require(0 < share <= 1, "share to be between 0 and 1", share=share)
+        self.folder = pathlib.Path(log_dir) / self.name
+        self.share = share
+        self.seconds = 0.0
+        self._writer: Any = None  # until there is something to write
+        self._is_off = False
+        self._seen: int | None = None
+
+    def look(self) -> None:
+        """Writes what there is to see now."""
+        raise NotImplementedError
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        self._began = time.monotonic()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        if self.seconds <= self.share * (time.monotonic() - self._began):
+            self.look_now()
+
+    def on_train_end(self, logs: Any = None) -> None:
+        self.look_now()
+
+    def look_now(self) -> None:
+        """Looks, unless nothing was trained since the last time."""
+        updates = int(self.model.optimizer.iterations)
+        if updates != self._seen:
+            self._seen = updates
+            self.carefully(self._look_at, updates)
+
+    def carefully(self, act: Callable[..., None], *args: Any) -> None:
+        """Calls `act(*args)`; an error of it is a warning, the only one."""
+        if self._is_off:
+            return
+        began = time.monotonic()
+        try:
+            act(*args)
+        except Exception as error:  # whatever it is, it is not worth a training run
+            self._is_off = True
+            reason = " ".join(str(error).split()) or type(error).__name__
+            warnings.warn(
+                f"{type(self).__name__} is off from here on, training is not: {reason}",
+                stacklevel=2,
+            )
+        self.seconds += time.monotonic() - began
+
+    def _look_at(self, updates):
+        if self._writer is None:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._writer = tf.summary.create_file_writer(str(self.folder))
+        with self._writer.as_default(updates):
+            self.look()
+        self._writer.flush()
