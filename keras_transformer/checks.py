@@ -78,6 +78,15 @@ def shortened(text: str, most: int = 2000) -> str:
     return text if len(text) <= most else f"{text[:most]}... ({len(text):,} characters)"
 
 
+def one_line(error: BaseException) -> str:
+    """What an error of another library says, in one line.
+
+    >>> one_line(OSError("no\\nroom")), one_line(KeyboardInterrupt())
+    ('no room', 'KeyboardInterrupt')
+    """
+    return shortened(" ".join(str(error).split()) or type(error).__name__)
+
+
 def some(names: Iterable, count: int = 20) -> str:
     """The first `count` names, and how many there are beside them, for a message.
 

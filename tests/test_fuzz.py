@@ -11,7 +11,7 @@ from keras_transformer.checks import require
 SHARE = 500  # one input of so many of a whole run
 SLOW = "wordpiece", "bert", "published"  # which take seconds to begin
 TARGETS = readers.TARGETS | tokenizing.TARGETS | settings.TARGETS | batching.TARGETS
-TARGETS |= {name: target for name, target in folders.TARGETS.items() if name.endswith(", saved")}
+TARGETS |= folders.TARGETS
 
 
 def marked(name):

@@ -5,7 +5,7 @@ from typing import Any
 
 import sacrebleu
 
-from keras_transformer.checks import refusal, require
+from keras_transformer.checks import one_line, refusal, require
 from keras_transformer.tasks.translator import Translator
 
 
@@ -43,8 +43,8 @@ class TranslationScores:
             # force: no warning that text looks tokenised, where "none" says so.
             self.bleu = sacrebleu.BLEU(tokenize=tokenize, lowercase=lowercase, force=True)
         except (ImportError, RuntimeError) as error:  # of what some languages need
-            reason = " ".join(str(error).split())
-            raise refusal("tokenize to be one that can be had", f"{tokenize=}: {reason}") from None
+            received = f"{tokenize=}: {one_line(error)}"
+            raise refusal("tokenize to be one that can be had", received) from None
         self.chrf = sacrebleu.CHRF(lowercase=lowercase)
 
     def __call__(self, outputs: Sequence[str], references: Sequence[str]) -> dict[str, Any]:

@@ -504,6 +504,7 @@ def lie(data, **changes):
         lambda data: lie(data, data_offsets=[0, 10**9]),
         lambda data: lie(data, data_offsets=[8, 4]),
         lambda data: lie(data, dtype="F31"),
+        lambda data: lie(data, dtype="a\nb"),
     ],
 )
 def test_files_that_are_not_whole(broken, folder_of):
