@@ -71,13 +71,19 @@ def attention_of(task: Task, example: Example) -> list[Attention]:
     rows = task.inputs(example)
     if not len(rows[0]):
         return []
-    # Padding tells a source from a target of the same length, and is taken away again.
-    is_same = isinstance(task, Translator) and len(rows[0]) == len(rows[1])
-    fed = [np.append(rows[0], task.tokenizer.pad_id), *rows[1:]] if is_same else rows
+    fed, texts = list(rows), {}
+    if isinstance(task, Translator):
+        if len(rows[0]) == len(rows[1]):  # a token of padding, not shown, tells them apart
+            fed[0] = np.append(rows[0], task.tokenizer.pad_id)
+        texts[len(fed[1])] = token_texts(task.tokenizer, rows[1])
+    tokens = texts[len(fed[0])] = token_texts(task.tokenizer, rows[0])
+    for tensor, row in zip(task.model.inputs, rows, strict=True):
+        if tensor.name == "masked_positions":  # the last block computes these alone
+            texts.setdefault(len(row), [tokens[i] for i in row])
+    texts.setdefault(1, tokens[:1])  # and that of a classifier may the first one
     with AttentionScope() as scope:
         inputs = [row[None] for row in fed]  # (1, T) each
         task.model(keras.tree.pack_sequence_as(task.model.input, inputs), training=False)
-    texts = {len(row): token_texts(task.tokenizer, own) for row, own in zip(fed, rows, strict=True)}
     layers = {layer.path: layer for layer in task.model._flatten_layers()}
     found = []
     for path, recorded in scope.weights.items():

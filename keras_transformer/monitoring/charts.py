@@ -1,4 +1,4 @@
-"""Training and validation of one quantity in one chart, under the TensorBoard tab Custom Scalars."""
+"""Training and validation of one quantity in one chart, under the tab Custom Scalars."""
 
 import pathlib
 import re
@@ -8,6 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from keras_transformer.monitoring.watcher import Watcher
+from keras_transformer.monitoring.writer import Writer
 
 
 class Charts(Watcher):
@@ -47,9 +48,6 @@ def log_charts(log_dir: str | pathlib.Path, names: Iterable[str]) -> None:
         log_dir: Folder of the run's logs; it is written to the run `charts` there.
         names: Of the quantities, such as `["loss", "masked_accuracy"]`, in their order.
 
-    Raises:
-        OSError, tf.errors.OpError: The folder cannot be written.
-
     Example:
 
     >>> import tempfile
@@ -68,10 +66,6 @@ def log_charts(log_dir: str | pathlib.Path, names: Iterable[str]) -> None:
         for name in names
     ]
     category = layout_pb2.Category(title="training and validation", chart=charts)
-    folder = pathlib.Path(log_dir) / "charts"
-    folder.mkdir(parents=True, exist_ok=True)
-    writer = tf.summary.create_file_writer(str(folder))
-    with writer.as_default(0):
-        layout = summary.pb(layout_pb2.Layout(category=[category]))
-        tf.summary.experimental.write_raw_pb(layout.SerializeToString(), step=0)
-    writer.close()
+    layout = summary.pb(layout_pb2.Layout(category=[category])).SerializeToString()
+    write = tf.summary.experimental.write_raw_pb
+    Writer(pathlib.Path(log_dir) / "charts").write(0, write, layout, 0)

@@ -17,6 +17,7 @@ from keras_transformer.monitoring.reports import (
     classification_report,
     confusion_matrix,
 )
+from keras_transformer.monitoring.writer import Writer
 
 
 def show_confusion(
@@ -131,16 +132,14 @@ class ConfusionMatrix(keras.callbacks.Callback):
         answers: Callable[[], tuple[Numbers, Numbers]],
     ) -> None:
         super().__init__()
-        self.folder = pathlib.Path(log_dir) / "samples"
+        self.writer = Writer(pathlib.Path(log_dir) / "samples")
         self.class_names = list(class_names)
         self.answers = answers
-        self._writer: Any = None  # until there is something to write
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         truth, predicted = self.answers()
         logs["val_macro_f1"] = classification_report(truth, predicted, self.class_names)["macro_f1"]
         matrix = confusion_matrix(truth, predicted, len(self.class_names))
-        self._writer = self._writer or tf.summary.create_file_writer(str(self.folder))
-        with self._writer.as_default(int(self.model.optimizer.iterations)):
-            tf.summary.image("confusion_matrix", plot_confusion(matrix, self.class_names)[None])
-        self._writer.flush()
+        picture = plot_confusion(matrix, self.class_names)[None]
+        updates = int(self.model.optimizer.iterations)
+        self.writer.write(updates, tf.summary.image, "confusion_matrix", picture)

@@ -78,14 +78,17 @@ def attention_images(
     figure = attention_figure(weights[0], queries, keys, max_tokens=max_tokens)
     [axes] = figure.get_axes()
     [image] = axes.get_images()
-    image.set_animated(True)  # all but this is drawn once
+    drawn = [image, *axes.spines.values()]
+    for part in drawn:
+        part.set_animated(True)  # all but these is drawn once
     figure.canvas.draw()
     frame = figure.canvas.copy_from_bbox(figure.bbox)
     found = []
     for head in weights:
         figure.canvas.restore_region(frame)
         image.set_data(head[:max_tokens, :max_tokens])
-        axes.draw_artist(image)
+        for part in drawn:
+            axes.draw_artist(part)
         found.append(np.asarray(figure.canvas.buffer_rgba())[..., :3].copy())
     return np.stack(found)
 

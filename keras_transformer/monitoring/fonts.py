@@ -24,8 +24,8 @@ def drawable(texts: Sequence[str]) -> tuple[list[str], list[str]]:
     if missing:
         scripts = sorted({unicodedata.name(c, "UNKNOWN").split()[0] for c in missing})
         warnings.warn(
-            f"Expected a font for {', '.join(scripts)}, such as one of the Noto fonts; without it "
-            f"the character {missing[0]!r} and {len(missing) - 1:,} others are shown by their "
+            f"Expected a font for {', '.join(scripts)}, such as one of the Noto fonts. Without it "
+            f"{', '.join(map(repr, missing[:5]))}{', ...' * (len(missing) > 5)} are shown by their "
             "numbers.",
             stacklevel=2,
         )
@@ -57,7 +57,8 @@ def _families(characters: str) -> tuple[list[str], list[str]]:
 def _all_families() -> Iterable[str]:
     from matplotlib.font_manager import fontManager
 
-    return {font.name for font in fontManager.ttflist if font.name != "Last Resort"}
+    names = {font.name for font in fontManager.ttflist}
+    return {name for name in names if not name.startswith("Last Resort")}  # which has boxes alone
 
 
 @functools.lru_cache(256)

@@ -2,13 +2,11 @@
 
 import math
 import pathlib
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
-import tensorflow as tf
-
 from keras_transformer.monitoring.watcher import Watcher
+from keras_transformer.monitoring.writer import Writer, write_scalars
 
 
 class Hyperparameters(Watcher):
@@ -57,9 +55,6 @@ def log_hyperparameters(
             that are None are left out.
         scores: Names and values; those that are not finite numbers are left out.
 
-    Raises:
-        OSError, tf.errors.OpError: The folder cannot be written.
-
     Example:
 
     >>> import tempfile
@@ -70,25 +65,23 @@ def log_hyperparameters(
     """
     from tensorboard.plugins.hparams import api
 
-    folder = pathlib.Path(log_dir) / "scores"
-    folder.mkdir(parents=True, exist_ok=True)
     plain = {
         name: value if isinstance(value, str | bool | int | float) else str(value)
         for name, value in settings.items()
         if value is not None
     }
-    writer = tf.summary.create_file_writer(str(folder))
-    with writer.as_default(0):
-        api.hparams(plain, trial_id=folder.parent.name)
-        # Of other names than the curves, of which they would be points.
-        _write_scalars({f"score/{name}": value for name, value in scores.items()})
-    writer.close()
+    # Of other names than the curves, of which they would be points.
+    figures = {f"score/{name}": value for name, value in scores.items() if _is_figure(value)}
+
+    def write():
+        api.hparams(plain, trial_id=pathlib.Path(log_dir).name)
+        write_scalars(figures)
+
+    Writer(pathlib.Path(log_dir) / "scores").write(0, write)
 
 
 def log_scalars(folder: str | pathlib.Path, values: Mapping[str, Any], step: int = 0) -> None:
     """Writes numbers as points of curves; those that are not finite numbers are left out.
-
-    A folder that cannot be written is a warning.
 
     Example:
 
@@ -98,17 +91,9 @@ def log_scalars(folder: str | pathlib.Path, values: Mapping[str, Any], step: int
     >>> len(list(folder.iterdir()))
     1
     """
-    try:
-        pathlib.Path(folder).mkdir(parents=True, exist_ok=True)
-        writer = tf.summary.create_file_writer(str(folder))
-        with writer.as_default(step):
-            _write_scalars(values)
-        writer.close()
-    except (OSError, tf.errors.OpError) as error:
-        warnings.warn(f"nothing is logged to {folder}: {error}", stacklevel=2)
+    found = {name: value for name, value in values.items() if _is_figure(value)}
+    Writer(folder).write(step, write_scalars, found)
 
 
-def _write_scalars(values):
-    for name, value in values.items():
-        if isinstance(value, int | float) and math.isfinite(value):
-            tf.summary.scalar(name, value)
+def _is_figure(value):
+    return isinstance(value, int | float) and math.isfinite(value)

@@ -4,12 +4,12 @@ import pathlib
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 from keras import ops
 
 from keras_transformer.backend.training_state import take_back_state
 from keras_transformer.checks import require
 from keras_transformer.monitoring.watcher import Watcher
+from keras_transformer.monitoring.writer import write_scalars
 from keras_transformer.training.optimizers import batches_done, batches_per_update
 
 
@@ -28,7 +28,7 @@ class LayerNorms(Watcher):
 
     Example:
 
-    >>> import tempfile
+    >>> import keras, tempfile
     >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     >>> model.compile("adam", "mse")
     >>> norms = LayerNorms(tempfile.mkdtemp())
@@ -86,5 +86,4 @@ class LayerNorms(Watcher):
                 tag = f"{name}/{layer}"
                 squares[tag] = squares.get(tag, 0.0) + float(np.vdot(array, array))
         self.found = {name: square**0.5 for name, square in squares.items()}
-        for name, norm in self.found.items():
-            tf.summary.scalar(name, norm)
+        write_scalars(self.found)

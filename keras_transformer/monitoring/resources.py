@@ -4,10 +4,9 @@ import pathlib
 import time
 from typing import Any
 
-import tensorflow as tf
-
 from keras_transformer.checks import require
 from keras_transformer.monitoring.watcher import Watcher
+from keras_transformer.monitoring.writer import write_scalars
 from keras_transformer.training.optimizers import batches_done, batches_per_update
 
 
@@ -73,8 +72,7 @@ class Resources(Watcher):
         """Likewise."""
 
     def look(self) -> None:
-        for name, value in self.found.items():
-            tf.summary.scalar(name, value)
+        write_scalars(self.found)
 
 
 def memory_mib() -> float:

@@ -9,6 +9,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_transformer.monitoring.writer import Writer
+
 
 class SampleTable(keras.callbacks.Callback):
     """Writes a table to read after an epoch, under the TensorBoard tab Text, in the run `samples`.
@@ -39,18 +41,18 @@ class SampleTable(keras.callbacks.Callback):
         rows: Callable[[], Iterable[Sequence[str]]],
     ) -> None:
         super().__init__()
-        self.folder = pathlib.Path(log_dir) / "samples"
+        self.writer = Writer(pathlib.Path(log_dir) / "samples")
         self.titles = titles
         self.rows = rows
-        self._writer: Any = None  # until there is something to write
         self._before: list[Sequence[str]] = []
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         rows = list(self.rows())
-        self._writer = self._writer or tf.summary.create_file_writer(str(self.folder))
-        with self._writer.as_default(int(self.model.optimizer.iterations)):
-            tf.summary.text("samples", table(self.titles, rows, self._before))
-        self._writer.flush()
+        updates, shown = (
+            int(self.model.optimizer.iterations),
+            table(self.titles, rows, self._before),
+        )
+        self.writer.write(updates, tf.summary.text, "samples", shown)
         self._before = rows
 
 

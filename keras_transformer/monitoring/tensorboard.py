@@ -11,9 +11,9 @@ import pathlib
 from typing import Any
 
 import keras
-import tensorflow as tf
 
 from keras_transformer.checks import require
+from keras_transformer.monitoring.writer import Writer, write_scalars
 from keras_transformer.training.optimizers import batches_done, batches_per_update
 
 
@@ -49,7 +49,7 @@ class TensorBoard(keras.callbacks.Callback):
         require(every >= 1, "every to be at least 1", every=every)
         self.log_dir = pathlib.Path(log_dir)
         self.every = every
-        self._writers: dict[str, tf.summary.SummaryWriter] = {}
+        self._writers: dict[str, Writer] = {}
 
     def on_train_begin(self, logs: Any = None) -> None:
         self._batches = batches_done(self.model.optimizer)
@@ -68,18 +68,12 @@ class TensorBoard(keras.callbacks.Callback):
         validation = {k.removeprefix("val_"): v for k, v in logs.items() if k.startswith("val_")}
         self._write("train", {k: v for k, v in logs.items() if not k.startswith("val_")})
         self._write("validation", validation)
-        for writer in self._writers.values():
-            writer.flush()
 
     def _write(self, run, values):
-        if not values:
-            return
-        # One writer a folder for as long as we live: of two files written in turn in one
-        # folder, TensorBoard reads the later one only.
         if run not in self._writers:
-            self._writers[run] = tf.summary.create_file_writer(str(self.log_dir / run))
-        with self._writers[run].as_default(self._batches // self._batches_an_update):
-            # A curve has gaps where nothing finite was measured.
-            for name, value in values.items():
-                if math.isfinite(value):
-                    tf.summary.scalar(name, value)
+            self._writers[run] = Writer(self.log_dir / run)
+        # A curve has gaps where nothing finite was measured.
+        finite = {name: value for name, value in values.items() if math.isfinite(value)}
+        if finite:
+            update = self._batches // self._batches_an_update
+            self._writers[run].write(update, write_scalars, finite)

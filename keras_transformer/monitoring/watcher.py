@@ -7,17 +7,17 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
-import tensorflow as tf
 
 from keras_transformer.checks import require
+from keras_transformer.monitoring.writer import Writer
 
 
 class Watcher(keras.callbacks.Callback):
     """Calls `look()` after epochs, as often as its share of the time allows, and after the last.
 
-    Subclasses write in `look()`, where `self.writer` is the default one of `tf.summary` and its
-    step is the number of updates. If the folder cannot be written, or a look fails otherwise, one
-    warning says so, and training goes on without it.
+    Subclasses write in `look()`, by `tf.summary`; the step is the number of updates.
+    If the folder cannot be written, or a look fails otherwise, one warning says so, and training
+    goes on without it.
 
     Args:
         log_dir: Folder of the run's logs.
@@ -39,7 +39,7 @@ class Watcher(keras.callbacks.Callback):
         self.folder = pathlib.Path(log_dir) / self.name
         self.share = share
         self.seconds = 0.0
-        self._writer: Any = None  # until there is something to write
+        self.writer = Writer(self.folder)
         self._is_off = False
         self._seen: int | None = None
 
@@ -62,7 +62,7 @@ class Watcher(keras.callbacks.Callback):
         updates = int(self.model.optimizer.iterations)
         if updates != self._seen:
             self._seen = updates
-            self.carefully(self._look_at, updates)
+            self.carefully(self.writer.write, updates, self.look)
 
     def carefully(self, act: Callable[..., None], *args: Any) -> None:
         """Calls `act(*args)`; an error of it is a warning, the only one."""
@@ -79,11 +79,3 @@ class Watcher(keras.callbacks.Callback):
                 stacklevel=2,
             )
         self.seconds += time.monotonic() - began
-
-    def _look_at(self, updates):
-        if self._writer is None:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self._writer = tf.summary.create_file_writer(str(self.folder))
-        with self._writer.as_default(updates):
-            self.look()
-        self._writer.flush()

@@ -73,6 +73,16 @@ class MaskFiller(Task):
         guesses = self._guesses(rows, n, progress)
         return [self._whole(row, own, n) for row, own in zip(rows, guesses, strict=True)]
 
+    def inputs(self, example: str) -> list[np.ndarray]:
+        """As of `Task`: the ids, and the positions of the masks, or of all tokens without one."""
+        ids, *others = super().inputs(example)
+        positions = np.flatnonzero(ids == self.tokenizer.mask_id).astype("int32")
+        if not len(positions):
+            positions = np.arange(len(ids), dtype="int32")
+        names = [tensor.name for tensor in self.model.inputs[1:]]
+        pairs = zip(names, others, strict=True)
+        return [ids, *(positions if name == "masked_positions" else row for name, row in pairs)]
+
     def candidates(
         self, lines: Lines, n: int = 5, *, truncate: bool = False, progress: bool = False
     ) -> Answers:

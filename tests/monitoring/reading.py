@@ -17,6 +17,7 @@ def events(log_dir):
             tag: [
                 (e.step, tensor_util.make_ndarray(e.tensor_proto).item())
                 for e in multiplexer.Tensors(run, tag)
+                if e.tensor_proto.tensor_shape.dim == []  # no picture, and no settings
             ]
             for tag in contents["tensors"]
         }

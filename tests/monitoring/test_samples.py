@@ -58,7 +58,8 @@ def test_the_first_few_are_shown_at_each_epoch_as_they_are(model, tmp_path):
     page = html.unescape(markdown_to_safe_html(second))
     assert page.count("<td>") == 3
     assert "<td>um gato | preto</td>" in page
-    assert "<td>um | dois</td>" in page
+    assert "<td><strong>um | dois</strong></td>" in page  # which is new
+    assert "<th>output (1 of 1 changed)</th>" in page
 
 
 def test_callbacks_that_come_after_have_bleu(model, tmp_path):
@@ -77,7 +78,7 @@ def test_outputs_that_were_cut_are_marked_and_counted(model, tmp_path):
     assert history["val_outputs_cut"] == [1, 2]
     assert history["val_bleu"] == pytest.approx([100.0, 100.0])  # of the outputs as they are
     tables = [text.decode() for _, text in events(tmp_path)["samples"]["samples"]]
-    assert [text.count("&#91;cut&#93; |") for text in tables] == [1, 2]
+    assert [text.count("&#91;cut&#93;") for text in tables] == [1, 2]
 
 
 def test_sentences_that_are_too_long_count_as_empty(model, tmp_path):

@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 ROWS = "--batch-size 8 --epochs 3 --warmup-updates 5"
-SIZE = "--num-layers 1 --num-heads 2 --hidden-dim 16 --intermediate-dim 32 --dropout 0.1"
+SIZE = "--no-watch --num-layers 1 --num-heads 2 --hidden-dim 16 --intermediate-dim 32 --dropout 0.1"
 FLAGS = {
     "translation": "--source train.a --target train.b --valid-source valid.a "
     "--valid-target valid.b --test-source test.a --test-target test.b --tokenizer whitespace "

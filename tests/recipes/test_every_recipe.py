@@ -78,6 +78,20 @@ def test_tensorboard_has_curves_of_training_and_validation(there):
     assert own | {"loss"} <= found["validation"] and found["samples"]
 
 
+def test_what_is_watched_is_written_and_nothing_else_where_it_is_not(there, capsys):
+    page, flags = there
+    logs = Path("tensorboard_logs")
+    assert {path.name for path in (logs / "first").iterdir()} == {"train", "validation", "samples"}
+    assert not Path("runs/first/pictures").exists()
+    page.main([*flags, "--watch", "--name", "watched"])
+    assert "#projector" in capsys.readouterr().out.splitlines()[-1]
+    watched = {path.name for path in (logs / "watched").iterdir()}
+    expected = {"charts", "embeddings", "graph", "layers", "pictures", "scores", "text"}
+    assert watched >= expected | {"train", "validation", "samples"}
+    assert any("attention" in path.name for path in Path("runs/watched/pictures").iterdir())
+    same_figures("watched", "first")
+
+
 @pytest.mark.slow
 def test_its_settings_repeat_it_and_overwrite_replaces_it(there):
     page, _ = there
