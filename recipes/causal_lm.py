@@ -158,16 +158,15 @@ def train(settings: Settings) -> None:
     )
     print(figures.describe(), flush=True)
     sampling = {"temperature": 0.8, "top_p": 0.95, "seed": settings.seed}
-    write = kt.tasks.TextGenerator(model, tokenizer, 60, **sampling)
-    samples = kt.monitoring.SampleTexts(settings.log_dir, write, lines(valid_text), settings.seed)
-    parts = settings, run, model, batches, valid_batches, figures, samples
-    history, position = common.train(*parts, look_at=(write, lines(valid_text)))
+    look_at = kt.tasks.TextGenerator(model, tokenizer, 60, **sampling), lines(valid_text)
+    samples = kt.monitoring.SampleTexts(settings.log_dir, *look_at, settings.seed)
+    reached = common.train(settings, run, model, batches, valid_batches, look_at, figures, samples)
     run.save_model(model)
     found = model.evaluate(valid_batches.dataset(), return_dict=True, verbose=0)
     found |= figures.of_perplexity(found["perplexity"]) | {"tokens": valid_batches.tokens}
     metrics = {f"valid_{name}": value for name, value in found.items()}
     terminal.show_table("Samples", samples.titles, samples.rows())
-    common.finish(settings, run, model, batches, history, position, metrics)
+    common.finish(settings, run, model, batches, *reached, metrics)
 
 
 # Generate.

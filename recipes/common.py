@@ -16,6 +16,7 @@ from keras_transformer.recipes.settings import (
     RUN_MODES,
     Finished,  # noqa: F401  for the pages
     Settings,
+    profiled_batches,
 )
 from keras_transformer.training.begun import begin, check_begun, facts_of, go_on
 
@@ -54,7 +55,7 @@ def check_unknown(
         step = max(1, math.ceil(len(lines) / 10_000))
         ids = np.concatenate([np.zeros(0, "int32"), *encode(lines[::step])])
         # Of a tokenizer that knows all text the unknown id is None, which no id equals.
-        shares[name] = np.count_nonzero(ids == tokenizer.unknown_id) / max(1, len(ids))
+        shares[name] = float(np.count_nonzero(ids == tokenizer.unknown_id) / max(1, len(ids)))
     require(
         max(shares.values()) <= settings.max_unknown,
         f"at most {100 * settings.max_unknown:g} % of unknown tokens (--max-unknown), for a model "
@@ -117,8 +118,8 @@ def train(
     model: keras.Model,
     batches: Any,
     valid_batches: Any,
-    *callbacks: keras.callbacks.Callback,
     look_at: tuple[Any, Sequence],
+    *callbacks: keras.callbacks.Callback,
     keep: int = 1,
 ) -> tuple[dict[str, list[float]], kt.training.Position]:
     """Trains, as long as the settings say and from where the run is; keeps so many checkpoints.
@@ -149,10 +150,12 @@ def look(
     settings: Settings, run: kt.training.Run, batches: Any, task: Any, texts: Sequence
 ) -> list[keras.callbacks.Callback]:
     """The callbacks that write what TensorBoard shows."""
+    profiled = profiled_batches(settings.profile)
+    profilers = [kt.monitoring.Profiler(settings.log_dir, *profiled)] if profiled else []
     if not settings.watch:
-        return [kt.monitoring.TensorBoard(settings.log_dir)]
+        return [kt.monitoring.TensorBoard(settings.log_dir), *profilers]
     tokens = getattr(batches, "tokens", None) or batches.target_tokens
-    return kt.monitoring.watch(
+    watched = kt.monitoring.watch(
         settings.log_dir,
         task,
         kt.monitoring.legible(task, texts),
@@ -160,6 +163,7 @@ def look(
         run.folder / "pictures",
         tokens / batches.num_batches,
     )
+    return [*watched, *profilers]
 
 
 def finish(

@@ -136,16 +136,14 @@ def train(settings: Settings) -> None:
     fill = kt.tasks.MaskFiller(model, tokenizer, settings.row_length)
     samples = kt.monitoring.SampleGuesses(settings.log_dir, fill, valid_lines, settings.seed)
     look_at = fill, [line for line, _ in samples.samples]
-    history, position = common.train(
-        settings, run, model, batches, valid_batches, samples, look_at=look_at
-    )
+    reached = common.train(settings, run, model, batches, valid_batches, look_at, samples)
     run.save_model(model)
     # The masks of held-out text are always the same.
     found = model.evaluate(valid_batches.dataset(), return_dict=True, verbose=0)
     metrics = {f"valid_{name}": value for name, value in found.items()}
     metrics["input_tokens_per_second"] = round(speed, 1)
     terminal.show_table("Masked words", samples.titles, samples.rows())
-    common.finish(settings, run, model, batches, history, position, metrics)
+    common.finish(settings, run, model, batches, *reached, metrics)
 
 
 # Fill.

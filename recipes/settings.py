@@ -1,6 +1,7 @@
 """The settings that all recipes have: where they come from, and what none may say."""
 
 import dataclasses
+import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from keras_transformer.training.settings import check_recipe, read_settings
 # How far to go, and where from: what a resumed run may change.
 RUN_MODES = (
     *("epochs", "max_updates", "patience", "resume", "overwrite", "settings", "name", "recipe"),
-    *("checkpoint_every", "data_changed", "watch"),
+    *("checkpoint_every", "data_changed", "watch", "profile"),
     "max_unknown",  # which runs of before do not have
 )
 ARCHITECTURE = ("num_layers", "num_heads", "hidden_dim", "intermediate_dim", "dropout")
@@ -58,6 +59,7 @@ class Settings:
     settings: str | None = None  # settings.json of a run to repeat
     checkpoint_every: str = "10m"  # save so often: minutes such as 10m, or updates such as 500
     watch: bool = True  # also draw attention, embeddings and norms for TensorBoard
+    profile: str | None = None  # batches to profile for TensorBoard, such as 100-110
     resume: bool = False  # go on with the run --name where it stopped
     data_changed: bool = False  # ... with other text, from the next epoch on
     overwrite: bool = False  # replace the run --name
@@ -99,6 +101,7 @@ class Settings:
             read_interval(every if every.isprintable() else repr(every))
         except ValueError as error:
             raise ValueError(f"--checkpoint-every: {error}") from None
+        profiled_batches(self.profile)
         if self.data_changed and not self.resume:
             raise ValueError("--data-changed goes together with --resume.")
         if self.resume:
@@ -140,6 +143,16 @@ class Settings:
     def log_dir(self) -> Path:
         """The folder of its logs."""
         return Path("tensorboard_logs") / self.name
+
+
+def profiled_batches(profile: str | None) -> tuple[int, int] | None:
+    """The first and the last batch of `--profile 100-110`."""
+    if profile is None:
+        return None
+    found = re.fullmatch(r"([1-9]\d{0,8})-([1-9]\d{0,8})", profile)
+    is_range = found and int(found[1]) <= int(found[2])
+    require(is_range, "--profile of batches, such as 100-110", f"--profile {profile!r}")
+    return int(found[1]), int(found[2])
 
 
 @dataclass(frozen=True, kw_only=True)

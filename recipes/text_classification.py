@@ -169,9 +169,8 @@ def train(settings: Settings) -> None:
         look = [kt.monitoring.ConfusionMatrix(settings.log_dir, classes, answers)]
     measure = functools.partial(kt.monitoring.report, batches=valid_batches, classes=classes)
     best = kt.training.KeepBest(run, quantity, mode, settings.patience, measure)
-    given = settings, run, model, batches, valid_batches, *look, best
-    reader = kt.tasks.TextClassifier(model, tokenizer, classes, max_length=settings.max_length)
-    history, position = common.train(*given, look_at=(reader, texts[1][0]))
+    look_at = kt.tasks.TextClassifier(model, tokenizer, classes), texts[1][0]
+    reached = common.train(settings, run, model, batches, valid_batches, look_at, *look, best)
     model = run.load_model()  # of the best epoch
     found = kt.monitoring.report(model, test_batches, classes)
     found[f"valid_{quantity}"] = measure(model)[quantity]
@@ -179,7 +178,7 @@ def train(settings: Settings) -> None:
         found["classes"] = classes
         picture = run.folder / "confusion_matrix.png"
         kt.monitoring.show_confusion(model, test_batches, classes, picture)
-    common.finish(settings, run, model, batches, history, position, found, classes)
+    common.finish(settings, run, model, batches, *reached, found, classes)
 
 
 # Classify.

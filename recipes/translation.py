@@ -146,10 +146,9 @@ def train(settings: Settings) -> None:
     greedy = kt.tasks.Translator(model, tokenizer, 1, max_length=settings.max_length, retry=False)
     scores = kt.monitoring.TranslationScores(settings.tokenize, settings.lowercase)
     samples = kt.monitoring.SampleTranslations(settings.log_dir, greedy, *valid_text, scores)
-    history, position = common.train(
-        *(settings, run, model, batches, valid_batches, samples),
-        look_at=(greedy, list(zip(*valid_text, strict=True))),
-        keep=settings.average,
+    look_at = greedy, list(zip(*valid_text, strict=True))
+    reached = common.train(
+        settings, run, model, batches, valid_batches, look_at, samples, keep=settings.average
     )
     kt.training.average_checkpoints(run, model, last=settings.average)
     run.save_model(model)
@@ -161,7 +160,7 @@ def train(settings: Settings) -> None:
     found |= {"valid_loss": valid["loss"], "valid_perplexity": valid["perplexity"]}
     rows = zip(*(map(tokenizer.plain, side) for side in test_text), outputs, strict=True)
     terminal.show_table("Translations", samples.titles, rows)
-    common.finish(settings, run, model, batches, history, position, found)
+    common.finish(settings, run, model, batches, *reached, found)
 
 
 # Translate and score.

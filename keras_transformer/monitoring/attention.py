@@ -125,7 +125,7 @@ def legible(task: Task, examples: Sequence[Example], most: int = 20, count: int 
 
 
 def alignment_of(
-    task: Task, example: Example, layer: int | None = None
+    task: Any, example: Example, layer: int | None = None
 ) -> tuple[np.ndarray, list[str], list[str]]:
     """Which words of a source each word of its translation was made of.
 
@@ -172,11 +172,11 @@ def alignment_of(
     source, target = (_words(task.tokenizer, ids) for ids in (source_ids, target_ids))
     weights = np.stack([weights[:, place].sum(axis=1) for place in source.values()], axis=1)
     weights = np.stack([weights[place].mean(axis=0) for place in target.values()])
-    names = [
+    sources, targets = (
         [_text(task.tokenizer, ids[list(place)]) for place in words.values()]
         for ids, words in ((source_ids, source), (target_ids, target))
-    ]
-    return weights, *names
+    )
+    return weights, sources, targets
 
 
 def _words(tokenizer: Tokenizer, ids: np.ndarray) -> dict[int, list[int]]:

@@ -5,7 +5,7 @@ the user's: save one by `figure.savefig("picture.png")`; a notebook shows it by 
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -81,15 +81,16 @@ def attention_images(
     drawn = [image, *axes.spines.values()]
     for part in drawn:
         part.set_animated(True)  # all but these is drawn once
-    figure.canvas.draw()
-    frame = figure.canvas.copy_from_bbox(figure.bbox)
+    canvas: Any = figure.canvas
+    canvas.draw()
+    frame = canvas.copy_from_bbox(figure.bbox)
     found = []
     for head in weights:
-        figure.canvas.restore_region(frame)
+        canvas.restore_region(frame)
         image.set_data(head[:max_tokens, :max_tokens])
         for part in drawn:
             axes.draw_artist(part)
-        found.append(np.asarray(figure.canvas.buffer_rgba())[..., :3].copy())
+        found.append(np.asarray(canvas.buffer_rgba())[..., :3].copy())
     return np.stack(found)
 
 
@@ -138,7 +139,7 @@ def grid(weights, rows, columns, most, colours):
         f"weights of shape ({len(rows)}, {len(columns)}), as there are tokens",
         f"shape {weights.shape}",
     )
-    figure, axes = canvas()
+    figure, axes = make_canvas()
     image = axes.imshow(weights[:most, :most], cmap=colours, vmin=0, vmax=1, aspect="auto")
     shown, families = drawable([short(token) for token in [*rows[:most], *columns[:most]]])
     # parse_math: a token may be "$".
@@ -179,7 +180,7 @@ def position_figure(table: np.ndarray, title: str = "", max_positions: int = 128
     table = table[:max_positions]
     norms = np.linalg.norm(table, axis=1, keepdims=True)
     unit = table / np.maximum(norms, 1e-12)
-    figure, axes = canvas(2)
+    figure, axes = make_canvas(2)
     most = max(float(np.abs(table).max(initial=0)), 1e-12)
     colours = {"cmap": "RdBu", "aspect": "auto"}
     axes[0].imshow(table, vmin=-most, vmax=most, **colours)
@@ -195,7 +196,7 @@ def position_figure(table: np.ndarray, title: str = "", max_positions: int = 128
     return figure
 
 
-def canvas(rows=1):
+def make_canvas(rows=1):
     """`(figure, axes)` that TensorBoard shows at its own size."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -213,8 +214,9 @@ def pixels(figure: "Figure") -> np.ndarray:
     >>> pixels(attention_figure(np.eye(2), ["a", "b"])).shape
     (350, 350, 3)
     """
-    figure.canvas.draw()
-    return np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()
+    canvas: Any = figure.canvas
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
 def short(token: str, most: int = 12) -> str:

@@ -73,6 +73,7 @@ class Pictures(Watcher):
         super().__init__(log_dir, share)
         self.task, self.examples, self.max_tokens = task, list(examples), max_tokens
         self.png_folder = folder and pathlib.Path(folder)
+        self._last: list[tuple[str, np.ndarray]] = []
         require(self.examples, "at least one example", examples=examples)
 
     def drawn(self) -> Iterator[tuple[str, np.ndarray]]:

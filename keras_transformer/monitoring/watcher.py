@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from keras_transformer.checks import require
+from keras_transformer.checks import one_line, require
 from keras_transformer.monitoring.writer import Writer
 
 
@@ -73,9 +73,6 @@ class Watcher(keras.callbacks.Callback):
             act(*args)
         except Exception as error:  # whatever it is, it is not worth a training run
             self._is_off = True
-            reason = " ".join(str(error).split()) or type(error).__name__
-            warnings.warn(
-                f"{type(self).__name__} is off from here on, training is not: {reason}",
-                stacklevel=2,
-            )
+            said = f"{type(self).__name__} is off from here on, training is not"
+            warnings.warn(f"{said}: {one_line(error)}", stacklevel=2)
         self.seconds += time.monotonic() - began

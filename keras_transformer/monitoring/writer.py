@@ -7,6 +7,8 @@ from typing import Any, ClassVar
 
 import tensorflow as tf
 
+from keras_transformer.checks import one_line
+
 
 def write_scalars(values: Mapping[str, float]) -> None:
     """Writes numbers as points of curves, by their names.
@@ -60,6 +62,5 @@ class Writer:
             self._is_off = True
             if self.folder.parent not in self._warned:
                 self._warned.add(self.folder.parent)
-                reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
-                said = f"{self.folder.parent} cannot be written: {reason}"
+                said = f"{self.folder.parent} cannot be written: {one_line(error)}"
                 warnings.warn(f"{said}. TensorBoard will lack it, training goes on.", stacklevel=2)

@@ -1,5 +1,7 @@
 """Lines with masked tokens to the likeliest whole lines."""
 
+from typing import Any
+
 import keras
 import numpy as np
 
@@ -73,7 +75,7 @@ class MaskFiller(Task):
         guesses = self._guesses(rows, n, progress)
         return [self._whole(row, own, n) for row, own in zip(rows, guesses, strict=True)]
 
-    def inputs(self, example: str) -> list[np.ndarray]:
+    def inputs(self, example: Any) -> list[np.ndarray]:
         """As of `Task`: the ids, and the positions of the masks, or of all tokens without one."""
         ids, *others = super().inputs(example)
         positions = np.flatnonzero(ids == self.tokenizer.mask_id).astype("int32")

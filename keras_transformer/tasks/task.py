@@ -119,7 +119,7 @@ class Task:
     def _settings_of_published(cls, folder):
         return {}
 
-    def inputs(self, example: str) -> list[np.ndarray]:
+    def inputs(self, example: Any) -> list[np.ndarray]:
         """What the model reads of one text: int32 ids `(T,)` for each of its inputs.
 
         A text that is too long is cut; of one without a token the arrays are empty.

@@ -134,7 +134,7 @@ class Translator(Task):
             return self.n_best([lines], n, truncate=truncate)[0]
         return self._translate(lines, n, truncate, progress)
 
-    def inputs(self, example: str | tuple[str, str]) -> list[np.ndarray]:
+    def inputs(self, example: Any) -> list[np.ndarray]:
         """As of `Task`: the ids of a source, and those of its translation as a decoder reads them.
 
         A str is translated; a pair is `(source, target)`.
@@ -145,8 +145,8 @@ class Translator(Task):
             target = self(source, truncate=True)
         start = self.tokenizer.decoder_start_id
         [ids] = self.tokenizer.encode_target([target])
-        ids = [start, *ids[: self.max_length - 1]] if row else []
-        return [np.array(row, "int32"), np.array(ids, "int32")]
+        read = [start, *ids][: self.max_length] if row else []
+        return [np.array(row, "int32"), np.array(read, "int32")]
 
     def _translate(self, lines, n, truncate, progress):
         """`n` hypotheses of each line, or with None what the sampler says."""

@@ -24,7 +24,7 @@ LETTERS = "abcdefghij"  # each a word, always with the next one after it
 CONTEXT = 24
 PEAK = 1e9  # of the machine, in operations a second
 SMALL = (
-    "--num-layers 1 --num-heads 2 --hidden-dim 32 --intermediate-dim 64 --batch-size 8 "
+    "--no-watch --num-layers 1 --num-heads 2 --hidden-dim 32 --intermediate-dim 64 --batch-size 8 "
     f"--row-length {CONTEXT} --epochs 3 --warmup-updates 5 --dropout 0.1 "
     "--peak-learning-rate 0.01"
 ).split()
@@ -204,9 +204,10 @@ def test_tensorboard_has_curves_and_samples(there):
     assert samples.Tags()["tensors"] == ["samples"]
     tables = [e.tensor_proto.string_val[0].decode() for e in samples.Tensors("samples")]
     titles, _, *rows = tables[-1].split("\n")
-    assert len(tables) == 3 and titles == "| prompt | goes on |" and len(rows) == 5
+    assert len(tables) == 3 and titles.startswith("| prompt | goes on (") and len(rows) == 5
     valid = held_out()
     for row in rows:
+        row = row.replace("**", "")  # around what changed
         prompt, text = row.removeprefix("| ").removesuffix(" |").split(" | ")
         assert len(prompt.split()) <= 3 and prompt in valid and len(text.split()) > 20
 
