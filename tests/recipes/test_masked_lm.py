@@ -14,9 +14,9 @@ import keras_transformer as kt
 from keras_transformer.recipes import masked_lm
 
 WORDS = [f"w{i}" for i in range(12)]
-SIZES = "--no-watch --num-layers 1 --num-heads 2 --hidden-dim 16 --intermediate-dim 32 --row-length 20".split()
+SIZES = "--num-layers 1 --num-heads 2 --hidden-dim 16 --intermediate-dim 32 --row-length 20".split()
 SMALL = [
-    *SIZES,
+    *("--no-watch", *SIZES),
     *"--tokenizer whitespace --vocabulary-size 17 --batch-size 8 --epochs 3".split(),
     *"--warmup-updates 5 --dropout 0.1".split(),
 ]

@@ -16,12 +16,12 @@ from keras_transformer.recipes import beginning, masked_lm, text_classification
 
 WORDS = [f"w{i}" for i in range(12)]
 MARKS = {"bad": "w0", "fair": "w1", "good": "w2"}  # the word that makes a text's class
-SIZE = "--no-watch --preset bert_tiny --num-layers 1 --num-heads 2 --hidden-dim 16 --intermediate-dim 32"
+SIZE = "--preset bert_tiny --num-layers 1 --num-heads 2 --hidden-dim 16 --intermediate-dim 32"
 TRAINING = (
     "--batch-size 8 --max-length 12 --epochs 6 --peak-learning-rate 0.02 --warmup-updates 5 "
     "--patience 5"
 )
-SMALL = f"--tokenizer whitespace {SIZE} {TRAINING} --dropout 0.1".split()
+SMALL = f"--no-watch --tokenizer whitespace {SIZE} {TRAINING} --dropout 0.1".split()
 PRETRAINING = (
     "--text text --valid-text text --tokenizer whitespace --vocabulary-size 17 --row-length 16 "
     "--batch-size 16 --epochs 1 --preset bert_tiny --num-heads 2 --hidden-dim 16 "
