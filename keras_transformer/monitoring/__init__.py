@@ -45,12 +45,13 @@ from keras_transformer.monitoring.samples import (
 from keras_transformer.monitoring.tensorboard import TensorBoard
 from keras_transformer.monitoring.translation_scores import TranslationScores
 from keras_transformer.monitoring.watch import Graph, watch
-from keras_transformer.monitoring.watcher import Watcher
+from keras_transformer.monitoring.watcher import EpochWatcher, Watcher
 
 __all__ = [
     "Attention",
     "Charts",
     "ConfusionMatrix",
+    "EpochWatcher",
     "Graph",
     "Hyperparameters",
     "LayerNorms",

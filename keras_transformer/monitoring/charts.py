@@ -37,9 +37,6 @@ class Charts(Watcher):
             self._names = names
             self.carefully(log_charts, self.log_dir, names)
 
-    def on_train_end(self, logs: Any = None) -> None:
-        """There is nothing new to lay out."""
-
 
 def log_charts(log_dir: str | pathlib.Path, names: Iterable[str]) -> None:
     """Lays out a chart for each quantity that `TensorBoard` writes for training and validation.

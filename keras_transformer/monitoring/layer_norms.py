@@ -61,12 +61,6 @@ class LayerNorms(Watcher):
             self.look_now()
             self._before = None
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Looks at updates, and not at ends of epochs."""
-
-    def on_train_end(self, logs: Any = None) -> None:
-        """Likewise."""
-
     def _weights(self):
         take_back_state(self.model)
         return [np.array(ops.convert_to_numpy(v)) for v in self.model.trainable_variables]

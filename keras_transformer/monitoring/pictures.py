@@ -21,12 +21,12 @@ from keras_transformer.monitoring.figures import (
     pixels,
     position_figure,
 )
-from keras_transformer.monitoring.watcher import Watcher
+from keras_transformer.monitoring.watcher import EpochWatcher
 from keras_transformer.tasks.task import Task
 from keras_transformer.tasks.translator import Translator
 
 
-class Pictures(Watcher):
+class Pictures(EpochWatcher):
     """Draws a model's attention on some texts, by layer and head, and what it knows of positions.
 
     In the run `pictures`: `self_attention_1/encoder_block_0/head_0` and so on, where 1 is the
@@ -39,7 +39,7 @@ class Pictures(Watcher):
         examples: List of texts, as of `attention_of`.
         folder: Where the last pictures are left, as PNG files. Default `None`: nowhere.
         max_tokens: As of `attention_figure`.
-        share: As of `Watcher`.
+        share: As of `EpochWatcher`.
 
     Raises:
         ValueError: No examples.

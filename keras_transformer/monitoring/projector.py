@@ -12,11 +12,11 @@ from keras_transformer.checks import refusal
 from keras_transformer.files import write_whole
 from keras_transformer.layers import PositionalEmbedding
 from keras_transformer.monitoring.attention import token_texts
-from keras_transformer.monitoring.watcher import Watcher
+from keras_transformer.monitoring.watcher import EpochWatcher
 from keras_transformer.text import Tokenizer
 
 
-class Projector(Watcher):
+class Projector(EpochWatcher):
     """Writes the embeddings of tokens, with the tokens, for TensorBoard's projector.
 
     `keras.callbacks.TensorBoard(embeddings_freq=...)` writes a file that TensorBoard cannot show
@@ -27,7 +27,7 @@ class Projector(Watcher):
         log_dir: Folder of the run's logs.
         tokenizer: Whose tokens the model's ids are.
         most: The most tokens, the first of the vocabulary.
-        share: As of `Watcher`.
+        share: As of `EpochWatcher`.
 
     Example:
 

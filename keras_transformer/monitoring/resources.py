@@ -65,12 +65,6 @@ class Resources(Watcher):
             self.look_now()
             self._since, self._at = time.monotonic(), batch
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Points are at updates."""
-
-    def on_train_end(self, logs: Any = None) -> None:
-        """Likewise."""
-
     def look(self) -> None:
         write_scalars(self.found)
 

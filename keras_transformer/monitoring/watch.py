@@ -92,8 +92,8 @@ class Graph(Watcher):
 
     name = "graph"
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """A graph stays as it is."""
+    def on_train_end(self, logs: Any = None) -> None:
+        self.look_now()
 
     def look(self) -> None:
         if keras.backend.backend() == "tensorflow":

@@ -13,49 +13,32 @@ from keras_transformer.monitoring.writer import Writer
 
 
 class Watcher(keras.callbacks.Callback):
-    """Calls `look()` after epochs, as often as its share of the time allows, and after the last.
+    """A callback that looks at a model, and never ends its training.
 
-    Subclasses write in `look()`, by `tf.summary`; the step is the number of updates.
-    If the folder cannot be written, or a look fails otherwise, one warning says so, and training
-    goes on without it.
+    Subclasses write in `look()`, by `tf.summary`; the step is the number of updates. If the folder
+    cannot be written, or a look fails otherwise, one warning says so, and no more is looked at.
 
     Args:
         log_dir: Folder of the run's logs.
-        share: The most that looks may take of the time since training began, but for the one at
-            its end: after an epoch there is none while those before took more.
-
-    Raises:
-        ValueError: A share that is not between 0 and 1.
 
     Attributes:
-        seconds: How long the looks have taken.
+        folder: Where it writes, a run of TensorBoard's.
+        seconds: How long its looks have taken.
     """
 
-    name = "watched"  # of its folder in log_dir: a run of TensorBoard's
+    name = "watched"  # of its folder in log_dir
 
-    def __init__(self, log_dir: str | pathlib.Path, share: float = 0.01) -> None:
+    def __init__(self, log_dir: str | pathlib.Path) -> None:
         super().__init__()
-        require(0 < share <= 1, "share to be between 0 and 1", share=share)
         self.folder = pathlib.Path(log_dir) / self.name
-        self.share = share
-        self.seconds = 0.0
         self.writer = Writer(self.folder)
+        self.seconds = 0.0
         self._is_off = False
         self._seen: int | None = None
 
     def look(self) -> None:
         """Writes what there is to see now."""
         raise NotImplementedError
-
-    def on_train_begin(self, logs: Any = None) -> None:
-        self._began = time.monotonic()
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        if self.seconds <= self.share * (time.monotonic() - self._began):
-            self.look_now()
-
-    def on_train_end(self, logs: Any = None) -> None:
-        self.look_now()
 
     def look_now(self) -> None:
         """Looks, unless nothing was trained since the last time."""
@@ -76,3 +59,48 @@ class Watcher(keras.callbacks.Callback):
             said = f"{type(self).__name__} is off from here on, training is not"
             warnings.warn(f"{said}: {one_line(error)}", stacklevel=2)
         self.seconds += time.monotonic() - began
+
+
+class EpochWatcher(Watcher):
+    """A `Watcher` that looks after epochs, as often as its share of the time allows.
+
+    Args:
+        log_dir: Folder of the run's logs.
+        share: The most that looks may take of the time since training began: after an epoch there
+            is none while those before took more. There is one at the end of training in any case.
+
+    Raises:
+        ValueError: A share that is not between 0 and 1.
+
+    Example:
+
+    >>> import tempfile
+    >>> import numpy as np
+    >>> import tensorflow as tf
+    >>> class Bias(EpochWatcher):
+    ...     name = "bias"
+    ...
+    ...     def look(self):
+    ...         tf.summary.scalar("bias", float(self.model.layers[-1].bias[0]))
+    >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    >>> model.compile("adam", "mse")
+    >>> bias = Bias(tempfile.mkdtemp())
+    >>> _ = model.fit(np.ones((4, 2)), np.ones((4, 1)), verbose=0, callbacks=[bias])
+    >>> bias.seconds > 0
+    True
+    """
+
+    def __init__(self, log_dir: str | pathlib.Path, share: float = 0.01) -> None:
+        super().__init__(log_dir)
+        require(0 < share <= 1, "share to be between 0 and 1", share=share)
+        self.share = share
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        self._began = time.monotonic()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        if self.seconds <= self.share * (time.monotonic() - self._began):
+            self.look_now()
+
+    def on_train_end(self, logs: Any = None) -> None:
+        self.look_now()

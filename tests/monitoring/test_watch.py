@@ -17,6 +17,7 @@ from tensorboard.plugins.hparams import plugin_data_pb2
 import keras_transformer as kt
 from keras_transformer.monitoring import (
     Charts,
+    EpochWatcher,
     Graph,
     Hyperparameters,
     LayerNorms,
@@ -26,7 +27,6 @@ from keras_transformer.monitoring import (
     Resources,
     SampleTable,
     TensorBoard,
-    Watcher,
     attention_images,
     attention_of,
     log_hyperparameters,
@@ -129,7 +129,7 @@ def test_pictures_are_of_the_model_as_it_is(write, tmp_path):
         assert not np.array_equal(early, late)
 
 
-class Slow(Watcher):
+class Slow(EpochWatcher):
     looks = 0
 
     def look(self):

@@ -18,7 +18,8 @@ from keras_transformer.recipes import translation
 RECIPE = Path(translation.__file__)
 SMALL = (
     "--no-watch --tokenizer whitespace --num-layers 1 --num-heads 2 --hidden-dim 16 "
-    "--intermediate-dim 32 --batch-tokens 160 --max-length 20 --epochs 3 --warmup-updates 10 --dropout 0.1 --average 2"
+    "--intermediate-dim 32 --batch-tokens 160 --max-length 20 --epochs 3 --warmup-updates 10 "
+    "--dropout 0.1 --average 2"
 ).split()
 
 
