@@ -107,9 +107,9 @@ def test_training_is_as_it_was(tmp_path):
 def test_all_that_there_is(write, tmp_path):
     train(write, watch(tmp_path, write, ["a dog runs"], folder=tmp_path / "png"))
     runs = EventMultiplexer().AddRunsFromDirectory(str(tmp_path)).Reload().Runs()
-    expected = {"train", "validation", "charts", "graph", "layers", "pictures", "scores"}
+    expected = {"train", "validation", "charts", "layers", "pictures", "scores"}
     assert set(runs) >= expected  # and resources after 100 updates
-    assert runs["graph"]["graph"]
+    assert ("graph" in runs and runs["graph"]["graph"]) or keras.backend.backend() != "tensorflow"
     assert (tmp_path / "embeddings" / "projector_config.pbtxt").is_file()
     names = [f"causal_attention_1.decoder_block_0.head_{head}.png" for head in range(2)]
     found = sorted(path.name for path in (tmp_path / "png").iterdir())
