@@ -1,7 +1,6 @@
 """The attention of a model on a text, with the tokens that it is between."""
 
 import dataclasses
-import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -98,7 +97,9 @@ def attention_of(task: Task, example: Example) -> list[Attention]:
 
 
 def legible(task: Task, examples: Sequence[Example], most: int = 20, count: int = 1) -> list:
-    """The first examples whose tokens can be read beside a picture, or else the first of all.
+    """The longest of the first hundred examples whose tokens can be read beside a picture.
+
+    Without such a one it is the first.
 
     Args:
         task: As of `attention_of`.
@@ -117,11 +118,13 @@ def legible(task: Task, examples: Sequence[Example], most: int = 20, count: int 
     ['a dog runs a']
     """
 
-    def is_legible(example):
-        return all(3 < len(row) <= most for row in task.inputs(example))
+    sizes = [(max(map(len, task.inputs(example))), example) for example in examples[:100]]
+    found = [example for size, example in sorted(sizes, key=_size, reverse=True) if size <= most]
+    return found[:count] or list(examples[:count])
 
-    found = list(itertools.islice(filter(is_legible, examples[:1000]), count))
-    return found or list(examples[:count])
+
+def _size(pair):
+    return pair[0]
 
 
 def alignment_of(

@@ -28,6 +28,8 @@ def attention_figure(
 ) -> "Figure":
     """Draws what each token attends to: a row a query, a column a key, the darker the more.
 
+    The shade is that of the square root, from 0 to 1, the same in all pictures.
+
     Args:
         weights: `(T, S)`, the weights of one head as of `AttentionScope`, or the mean of several.
         queries: List of T str, the tokens that look.
@@ -133,6 +135,8 @@ def alignment_figure(
 
 def grid(weights, rows, columns, most, colours):
     """`(figure, its axes, the image in them)` of weights from 0 to 1 between named tokens."""
+    from matplotlib.colors import PowerNorm
+
     weights = np.asarray(weights, "float32")
     require(
         weights.shape == (len(rows), len(columns)),
@@ -140,7 +144,8 @@ def grid(weights, rows, columns, most, colours):
         f"shape {weights.shape}",
     )
     figure, axes = make_canvas()
-    image = axes.imshow(weights[:most, :most], cmap=colours, vmin=0, vmax=1, aspect="auto")
+    shades = PowerNorm(0.5, vmin=0, vmax=1)  # a weight of 0.05 can be seen
+    image = axes.imshow(weights[:most, :most], cmap=colours, norm=shades, aspect="auto")
     shown, families = drawable([short(token) for token in [*rows[:most], *columns[:most]]])
     # parse_math: a token may be "$".
     text = {"fontsize": FONT, "family": families, "parse_math": False}
