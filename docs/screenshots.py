@@ -22,7 +22,7 @@ from pathlib import Path
 TABS = {
     "scalars": "loss",
     "custom_scalars": "Matches",
-    "images": "head_0",
+    "images": "tag:",
     "text": "samples",
     "hparams": "TABLE VIEW",
     "projector": None,
@@ -67,7 +67,9 @@ def take(page, address, tab, path, filtered=""):
         frame = page.frame_locator("iframe").frame_locator("iframe")
         frame.get_by_text(re.compile("Points: [1-9]")).first.wait_for(timeout=60_000)
     if filtered and tab in ("images", "scalars"):
-        page.get_by_placeholder("Filter tags").first.fill(filtered)
+        page.get_by_label("Filter tags").or_(page.get_by_placeholder("Filter tags")).first.fill(
+            filtered
+        )
     page.wait_for_timeout(4000)  # for pictures to load, and points to move
     page.screenshot(path=path)
     print(path)

@@ -99,7 +99,7 @@ def begin_run(
         said = []
     if settings.watch:
         kt.monitoring.log_scalars(
-            settings.log_dir / "text", {f"unknown_tokens/{k}": v for k, v in unknown.items()}
+            settings.log_dir / "train", {f"unknown_tokens/{k}": v for k, v in unknown.items()}
         )
     model.summary()
     for name, part in zip(("train", "valid", "test"), batches, strict=False):

@@ -23,7 +23,7 @@ class Charts(Watcher):
     >>> log_dir = pathlib.Path(tempfile.mkdtemp())
     >>> Charts(log_dir).on_epoch_end(0, {"loss": 1.0, "val_loss": 2.0, "learning_rate": 0.1})
     >>> [path.name for path in log_dir.iterdir()]
-    ['charts']
+    ['train']
     """
 
     def __init__(self, log_dir: str | pathlib.Path) -> None:
@@ -42,7 +42,7 @@ def log_charts(log_dir: str | pathlib.Path, names: Iterable[str]) -> None:
     """Lays out a chart for each quantity that `TensorBoard` writes for training and validation.
 
     Args:
-        log_dir: Folder of the run's logs; it is written to the run `charts` there.
+        log_dir: Folder of the run's logs; it is written to the run `train` there.
         names: Of the quantities, such as `["loss", "masked_accuracy"]`, in their order.
 
     Example:
@@ -51,7 +51,7 @@ def log_charts(log_dir: str | pathlib.Path, names: Iterable[str]) -> None:
     >>> log_dir = pathlib.Path(tempfile.mkdtemp())
     >>> log_charts(log_dir, ["loss"])
     >>> [path.name for path in log_dir.iterdir()]
-    ['charts']
+    ['train']
     """
     from tensorboard.plugins.custom_scalar import layout_pb2, summary
 
@@ -65,4 +65,4 @@ def log_charts(log_dir: str | pathlib.Path, names: Iterable[str]) -> None:
     category = layout_pb2.Category(title="training and validation", chart=charts)
     layout = summary.pb(layout_pb2.Layout(category=[category])).SerializeToString()
     write = tf.summary.experimental.write_raw_pb
-    Writer(pathlib.Path(log_dir) / "charts").write(0, write, layout, 0)
+    Writer(pathlib.Path(log_dir) / "train").write(0, write, layout, 0)

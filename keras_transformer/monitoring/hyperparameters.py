@@ -26,7 +26,7 @@ class Hyperparameters(Watcher):
     >>> settings = Hyperparameters(log_dir, {"optimizer": "adam"})
     >>> _ = model.fit(np.ones((4, 2)), np.ones((4, 1)), verbose=0, callbacks=[settings])
     >>> list(settings.scores), [path.name for path in log_dir.iterdir()]
-    (['loss'], ['scores'])
+    (['loss'], ['train'])
     """
 
     def __init__(self, log_dir: str | pathlib.Path, settings: Mapping[str, Any]) -> None:
@@ -50,7 +50,7 @@ def log_hyperparameters(
     holds their `log_dir`s.
 
     Args:
-        log_dir: Folder of the run's logs; it is written to the run `scores` there.
+        log_dir: Folder of the run's logs; it is written to the run `train` there.
         settings: Names and values. Of others than str, bool and numbers the str is shown; those
             that are None are left out.
         scores: Names and values; those that are not finite numbers are left out.
@@ -61,7 +61,7 @@ def log_hyperparameters(
     >>> log_dir = pathlib.Path(tempfile.mkdtemp())
     >>> log_hyperparameters(log_dir, {"seed": 1, "precision": "float32"}, {"bleu": 41.0})
     >>> [path.name for path in log_dir.iterdir()]
-    ['scores']
+    ['train']
     """
     from tensorboard.plugins.hparams import api
 
@@ -77,7 +77,7 @@ def log_hyperparameters(
         api.hparams(plain, trial_id=pathlib.Path(log_dir).name)
         write_scalars(figures)
 
-    Writer(pathlib.Path(log_dir) / "scores").write(0, write)
+    Writer(pathlib.Path(log_dir) / "train").write(0, write)
 
 
 def log_scalars(folder: str | pathlib.Path, values: Mapping[str, Any], step: int = 0) -> None:

@@ -16,7 +16,7 @@ from keras_transformer.training.optimizers import batches_done, batches_per_upda
 class LayerNorms(Watcher):
     """Writes norms of weights, and of what an update adds to them, a layer of the model a curve.
 
-    In the run `layers`: `weights/encoder_block_0` and `updates/encoder_block_0`. A healthy update
+    In the run `train`: `weights/encoder_block_0` and `updates/encoder_block_0`. A healthy update
     is about a thousandth of the weights.
 
     Args:
@@ -36,8 +36,6 @@ class LayerNorms(Watcher):
     >>> [name.rstrip("_0123456789") for name in sorted(norms.found)]
     ['updates/dense', 'weights/dense']
     """
-
-    name = "layers"
 
     def __init__(self, log_dir: str | pathlib.Path, every: int = 500) -> None:
         super().__init__(log_dir)

@@ -29,7 +29,7 @@ from keras_transformer.tasks.translator import Translator
 class Pictures(EpochWatcher):
     """Draws a model's attention on some texts, by layer and head, and what it knows of positions.
 
-    In the run `pictures`: `self_attention_1/encoder_block_0/head_0` and so on, where 1 is the
+    In the run `samples`: `self_attention_1/encoder_block_0/head_0` and so on, where 1 is the
     first text, `causal_attention` that of decoders on what was written before, and
     `cross_attention` on the source; `alignment/1` of a translation, by words; and `positions`.
 
@@ -59,7 +59,7 @@ class Pictures(EpochWatcher):
      'positions/sinusoidal']
     """
 
-    name = "pictures"
+    name = "samples"
 
     def __init__(
         self,

@@ -45,8 +45,6 @@ class Projector(EpochWatcher):
     ['projector_config.pbtxt', 'tokens.tsv', 'vectors.tsv']
     """
 
-    name = "embeddings"
-
     def __init__(
         self,
         log_dir: str | pathlib.Path,

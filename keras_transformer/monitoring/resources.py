@@ -11,7 +11,7 @@ from keras_transformer.training.optimizers import batches_done, batches_per_upda
 
 
 class Resources(Watcher):
-    """Writes `step_seconds`, `memory_mib` and `tokens_seen` as curves, in the run `resources`.
+    """Writes `step_seconds`, `memory_mib` and `tokens_seen` as curves, in the run `train`.
 
     Seconds are the mean of the steps since the last point, waiting for data included, validation
     not. Memory is what the process holds of the machine's (resident), that of accelerators not.
@@ -35,8 +35,6 @@ class Resources(Watcher):
     >>> resources.found["tokens_seen"], resources.found["memory_mib"] > 1
     (8.0, True)
     """
-
-    name = "resources"
 
     def __init__(
         self,

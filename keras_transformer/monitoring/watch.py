@@ -87,10 +87,8 @@ class Graph(Watcher):
     >>> graph = Graph(tempfile.mkdtemp())
     >>> _ = model.fit(np.ones((4, 2)), np.ones((4, 1)), verbose=0, callbacks=[graph])
     >>> [path.name for path in graph.folder.parent.iterdir()]
-    ['graph']
+    ['train']
     """
-
-    name = "graph"
 
     def on_train_end(self, logs: Any = None) -> None:
         self.look_now()

@@ -26,7 +26,7 @@ class Watcher(keras.callbacks.Callback):
         seconds: How long its looks have taken.
     """
 
-    name = "watched"  # of its folder in log_dir
+    name = "train"  # of its folder in log_dir
 
     def __init__(self, log_dir: str | pathlib.Path) -> None:
         super().__init__()

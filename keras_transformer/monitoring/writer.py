@@ -25,8 +25,9 @@ def write_scalars(values: Mapping[str, float]) -> None:
 class Writer:
     """Writes events to a folder, which is made once there is something to write.
 
-    There is one a folder: of two files that are written in turn in one folder, TensorBoard reads
-    the later one only. If it cannot be written, one warning says so for all that are beside it.
+    All writers of one folder write to one file: of two that are written in turn, TensorBoard reads
+    the later one only. And few folders are enough: of more than 40 it shows none at first. If a
+    folder cannot be written, one warning says so for all that are beside it.
 
     Args:
         folder: A run of TensorBoard's.
@@ -34,17 +35,18 @@ class Writer:
     Example:
 
     >>> import tempfile
-    >>> writer = Writer(pathlib.Path(tempfile.mkdtemp()) / "train")
-    >>> writer.write(1, tf.summary.scalar, "loss", 0.5)
-    >>> len(list(writer.folder.iterdir()))
+    >>> folder = pathlib.Path(tempfile.mkdtemp()) / "train"
+    >>> Writer(folder).write(1, tf.summary.scalar, "loss", 0.5)
+    >>> Writer(folder).write(1, tf.summary.scalar, "accuracy", 0.5)
+    >>> len(list(folder.iterdir()))
     1
     """
 
+    _open: ClassVar[dict[pathlib.Path, tuple[pathlib.Path, Any]]] = {}  # files and their writers
     _warned: ClassVar[set[pathlib.Path]] = set()
 
     def __init__(self, folder: str | pathlib.Path) -> None:
-        self.folder = pathlib.Path(folder)
-        self._writer: Any = None
+        self.folder = pathlib.Path(folder).absolute()
         self._is_off = False
 
     def write(self, step: int, summary: Callable[..., Any], *args: Any) -> None:
@@ -52,15 +54,24 @@ class Writer:
         if self._is_off:
             return
         try:
-            if self._writer is None:
-                self.folder.mkdir(parents=True, exist_ok=True)
-                self._writer = tf.summary.create_file_writer(str(self.folder))
-            with self._writer.as_default(step):
+            writer = self._writer()
+            with writer.as_default(step):
                 summary(*args)
-            self._writer.flush()
+            writer.flush()
         except (OSError, tf.errors.OpError) as error:
             self._is_off = True
             if self.folder.parent not in self._warned:
                 self._warned.add(self.folder.parent)
                 said = f"{self.folder.parent} cannot be written: {one_line(error)}"
                 warnings.warn(f"{said}. TensorBoard will lack it, training goes on.", stacklevel=2)
+
+    def _writer(self):
+        file, writer = self._open.get(self.folder, (None, None))
+        if file is None or not file.exists():  # or removed, as by a run that replaces another
+            self.folder.mkdir(parents=True, exist_ok=True)
+            before = set(self.folder.glob("events*"))
+            writer = tf.summary.create_file_writer(str(self.folder))
+            writer.flush()
+            [file] = set(self.folder.glob("events*")) - before
+            self._open[self.folder] = file, writer
+        return writer
