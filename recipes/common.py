@@ -158,7 +158,7 @@ def look(
     watched = kt.monitoring.watch(
         settings.log_dir,
         task,
-        kt.monitoring.legible(task, texts),
+        settings.examples or kt.monitoring.legible(task, texts),
         settings.chosen(),
         run.folder / "pictures",
         tokens / batches.num_batches,

@@ -16,7 +16,7 @@ from keras_transformer.training.settings import check_recipe, read_settings
 # How far to go, and where from: what a resumed run may change.
 RUN_MODES = (
     *("epochs", "max_updates", "patience", "resume", "overwrite", "settings", "name", "recipe"),
-    *("checkpoint_every", "data_changed", "watch", "profile"),
+    *("checkpoint_every", "data_changed", "watch", "examples", "profile"),
     "max_unknown",  # which runs of before do not have
 )
 ARCHITECTURE = ("num_layers", "num_heads", "hidden_dim", "intermediate_dim", "dropout")
@@ -59,6 +59,7 @@ class Settings:
     settings: str | None = None  # settings.json of a run to repeat
     checkpoint_every: str = "10m"  # save so often: minutes such as 10m, or updates such as 500
     watch: bool = True  # also draw attention, embeddings and norms for TensorBoard
+    examples: tuple[str, ...] = ()  # what the attention is drawn of (one validation text)
     profile: str | None = None  # batches to profile for TensorBoard, such as 100-110
     resume: bool = False  # go on with the run --name where it stopped
     data_changed: bool = False  # ... with other text, from the next epoch on

@@ -170,14 +170,14 @@ def train(settings: Settings) -> None:
     measure = functools.partial(kt.monitoring.report, batches=valid_batches, classes=classes)
     best = kt.training.KeepBest(run, quantity, mode, settings.patience, measure)
     look_at = kt.tasks.TextClassifier(model, tokenizer, classes), texts[1][0]
-    reached = common.train(settings, run, model, batches, valid_batches, look_at, *look, best)
+    look += [kt.monitoring.SampleClasses(settings.log_dir, *look_at, texts[1][1]), best]
+    reached = common.train(settings, run, model, batches, valid_batches, look_at, *look)
     model = run.load_model()  # of the best epoch
     found = kt.monitoring.report(model, test_batches, classes)
     found[f"valid_{quantity}"] = measure(model)[quantity]
     if classes:
         found["classes"] = classes
-        picture = run.folder / "confusion_matrix.png"
-        kt.monitoring.show_confusion(model, test_batches, classes, picture)
+        kt.monitoring.show_confusion(model, test_batches, classes, run.folder / "confusion.png")
     common.finish(settings, run, model, batches, *reached, found, classes)
 
 

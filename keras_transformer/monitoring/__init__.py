@@ -38,6 +38,7 @@ from keras_transformer.monitoring.reports import (
 from keras_transformer.monitoring.resources import Resources
 from keras_transformer.monitoring.sample_table import SampleTable
 from keras_transformer.monitoring.samples import (
+    SampleClasses,
     SampleGuesses,
     SampleTexts,
     SampleTranslations,
@@ -59,6 +60,7 @@ __all__ = [
     "Profiler",
     "Projector",
     "Resources",
+    "SampleClasses",
     "SampleGuesses",
     "SampleTable",
     "SampleTexts",

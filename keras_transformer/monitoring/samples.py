@@ -11,6 +11,7 @@ from keras_transformer.checks import require
 from keras_transformer.monitoring.sample_table import SampleTable
 from keras_transformer.monitoring.translation_scores import TranslationScores
 from keras_transformer.tasks.mask_filler import MASK, MaskFiller
+from keras_transformer.tasks.text_classifier import TextClassifier
 from keras_transformer.tasks.text_generator import TextGenerator
 from keras_transformer.tasks.translator import Translator
 
@@ -199,3 +200,56 @@ class SampleGuesses(SampleTable):
         for (line, truth), [guesses] in zip(self.samples, found, strict=True):
             words = [f"{word} {100 * p:.0f} %" for word, p in guesses]
             yield line, truth, ", ".join(words)
+
+
+class SampleClasses(SampleTable):
+    """Classifies validation texts after an epoch, or gives their numbers: a table to read.
+
+    Args:
+        log_dir: Folder of the run's logs.
+        classify: `tasks.TextClassifier`.
+        texts: List of str.
+        labels: List of as many labels, or numbers, the right ones.
+        count: How many; fewer where the model can read fewer of them.
+
+    Attributes:
+        titles: The table's columns.
+        rows: Function without arguments to its rows.
+
+    Example:
+
+    >>> import tempfile
+    >>> import keras_transformer as kt
+    >>> tokenizer = kt.text.train_tokenizer("whitespace", ["a dog runs"])
+    >>> config = kt.TransformerConfig(
+    ...     vocabulary_size=7, num_layers=1, num_heads=2, hidden_dim=8, intermediate_dim=16)
+    >>> model = kt.models.sequence_classifier(config, num_classes=2)
+    >>> classify = kt.tasks.TextClassifier(model, tokenizer, ["no", "yes"])
+    >>> samples = SampleClasses(tempfile.mkdtemp(), classify, ["a dog"], ["yes"])
+    >>> [(text, truth, answer)] = samples.rows()
+    >>> text, truth, answer.endswith(" %")
+    ('a dog', 'yes', True)
+    """
+
+    def __init__(
+        self,
+        log_dir: str | pathlib.Path,
+        classify: TextClassifier,
+        texts: Sequence[str],
+        labels: Sequence[str | float],
+        count: int = 10,
+    ) -> None:
+        super().__init__(log_dir, ["text", "truth", "model"], self._rows)
+        self.classify = classify
+        first = zip(texts[: 10 * count], labels, strict=False)
+        readable = (pair for pair in first if not classify.problems([pair[0]])[0])
+        self.samples = list(itertools.islice(readable, count))
+
+    def _rows(self):
+        answers = self.classify([text for text, _ in self.samples])
+        for (text, truth), answer in zip(self.samples, answers, strict=True):
+            if isinstance(answer, float):
+                yield text, f"{truth:.4g}", f"{answer:.4g}"
+            else:
+                label, share = answer
+                yield text, str(truth), f"{label} {100 * share:.0f} %"

@@ -86,9 +86,14 @@ def test_what_is_watched_is_written_and_nothing_else_where_it_is_not(there, caps
     tags = set(EventAccumulator(str(logs / "first/train")).Reload().Tags()["tensors"])
     assert not any("/" in tag for tag in tags)
     assert not Path("runs/first/pictures").exists()
-    page.main([*flags, "--watch", "--name", "watched"])
+    examples = ["--examples", "a b [MASK] d", "c d [MASK]"]
+    page.main([*flags, "--watch", "--name", "watched", *examples, "--profile", "2-3"])
     assert "#projector" in capsys.readouterr().out.splitlines()[-1]
-    assert {path.name for path in (logs / "watched").iterdir()} == runs
+    found = {path.name for path in (logs / "watched").iterdir()}
+    assert found == runs | {"plugins"}  # the profile
+    drawn = {path.name.partition(".")[0] for path in Path("runs/watched/pictures").iterdir()}
+    assert any(name.endswith("attention_2") for name in drawn)
+    assert "--profile of batches" in user.message(page, [*flags, "--name", "x", "--profile", "3-2"])
     tags = set(EventAccumulator(str(logs / "watched/train")).Reload().Tags()["tensors"])
     kinds = {tag.partition("/")[0] for tag in tags if "/" in tag and tag[0] != "_"}
     assert kinds == {"weights", "updates", "unknown_tokens", "score"}

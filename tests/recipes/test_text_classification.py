@@ -72,7 +72,7 @@ def pretrained(trained):
 def test_a_run_leaves_what_it_promises_and_learns(there):
     run = Path("runs/first")
     assert json.loads((run / "classes.json").read_text()) == list(MARKS)
-    picture = keras.utils.img_to_array(keras.utils.load_img(run / "confusion_matrix.png"))
+    picture = keras.utils.img_to_array(keras.utils.load_img(run / "confusion.png"))
     assert picture.std() > 0
     found = user.metrics("first")
     assert {
@@ -95,7 +95,7 @@ def test_tensorboard_has_curves_and_pictures(there):
         "train"
     )
     assert {"loss", "accuracy", "macro_f1"} <= tags("validation")
-    assert tags("samples") == {"confusion_matrix"}
+    assert tags("samples") == {"confusion_matrix", "samples"}
 
 
 # Numbers as labels.
