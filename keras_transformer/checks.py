@@ -78,10 +78,10 @@ def shortened(text: str, most: int = 2000) -> str:
     return text if len(text) <= most else f"{text[:most]}... ({len(text):,} characters)"
 
 
-def one_line(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
     """What an error of another library says, in one line.
 
-    >>> one_line(OSError("no\\nroom")), one_line(KeyboardInterrupt())
+    >>> reason_of(OSError("no\\nroom")), reason_of(KeyboardInterrupt())
     ('no room', 'KeyboardInterrupt')
     """
     return shortened(" ".join(str(error).split()) or type(error).__name__)

@@ -50,7 +50,9 @@ def attention_figure(
     >>> figure.get_axes()[0].get_xlabel()
     'looked at'
     """
-    figure, axes, _ = grid(weights, queries, queries if keys is None else keys, max_tokens, "Blues")
+    figure, axes, _ = _grid(
+        weights, queries, queries if keys is None else keys, max_tokens, "Blues"
+    )
     axes.set_ylabel(f"looks{_part(len(queries), max_tokens)}", fontsize=FONT)
     axes.set_xlabel(f"looked at{_part(len(weights[0]), max_tokens)}", fontsize=FONT)
     axes.set_title(title, fontsize=FONT + 1, parse_math=False)
@@ -121,7 +123,7 @@ def alignment_figure(
     >>> [label.get_text() for label in figure.get_axes()[0].get_yticklabels()]
     ['um', 'cachorro']
     """
-    figure, axes, _ = grid(weights, target, source, max_tokens, "gray")
+    figure, axes, _ = _grid(weights, target, source, max_tokens, "gray")
     axes.xaxis.tick_top()
     axes.tick_params(axis="x", rotation=90)
     parts = [
@@ -133,7 +135,7 @@ def alignment_figure(
     return figure
 
 
-def grid(weights, rows, columns, most, colours):
+def _grid(weights, rows, columns, most, colours):
     """`(figure, its axes, the image in them)` of weights from 0 to 1 between named tokens."""
     from matplotlib.colors import PowerNorm
 
@@ -143,7 +145,7 @@ def grid(weights, rows, columns, most, colours):
         f"weights of shape ({len(rows)}, {len(columns)}), as there are tokens",
         f"shape {weights.shape}",
     )
-    figure, axes = make_canvas()
+    figure, axes = _canvas()
     shades = PowerNorm(0.5, vmin=0, vmax=1)  # a weight of 0.05 can be seen
     image = axes.imshow(weights[:most, :most], cmap=colours, norm=shades, aspect="auto")
     shown, families = drawable([short(token) for token in [*rows[:most], *columns[:most]]])
@@ -185,7 +187,7 @@ def position_figure(table: np.ndarray, title: str = "", max_positions: int = 128
     table = table[:max_positions]
     norms = np.linalg.norm(table, axis=1, keepdims=True)
     unit = table / np.maximum(norms, 1e-12)
-    figure, axes = make_canvas(2)
+    figure, axes = _canvas(2)
     most = max(float(np.abs(table).max(initial=0)), 1e-12)
     colours = {"cmap": "RdBu", "aspect": "auto"}
     axes[0].imshow(table, vmin=-most, vmax=most, **colours)
@@ -201,7 +203,7 @@ def position_figure(table: np.ndarray, title: str = "", max_positions: int = 128
     return figure
 
 
-def make_canvas(rows=1):
+def _canvas(rows=1):
     """`(figure, axes)` that TensorBoard shows at its own size."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

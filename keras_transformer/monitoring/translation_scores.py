@@ -5,7 +5,7 @@ from typing import Any
 
 import sacrebleu
 
-from keras_transformer.checks import one_line, refusal, require
+from keras_transformer.checks import reason_of, refusal, require
 from keras_transformer.tasks.translator import Translator
 
 
@@ -43,7 +43,7 @@ class TranslationScores:
             # force: no warning that text looks tokenised, where "none" says so.
             self.bleu = sacrebleu.BLEU(tokenize=tokenize, lowercase=lowercase, force=True)
         except (ImportError, RuntimeError) as error:  # of what some languages need
-            received = f"{tokenize=}: {one_line(error)}"
+            received = f"{tokenize=}: {reason_of(error)}"
             raise refusal("tokenize to be one that can be had", received) from None
         self.chrf = sacrebleu.CHRF(lowercase=lowercase)
 

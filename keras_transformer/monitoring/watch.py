@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_transformer.backend.forward_graph import forward_graph
 from keras_transformer.monitoring.attention import Example
 from keras_transformer.monitoring.charts import Charts
 from keras_transformer.monitoring.hyperparameters import Hyperparameters
@@ -94,8 +95,5 @@ class Graph(Watcher):
         self.look_now()
 
     def look(self) -> None:
-        if keras.backend.backend() == "tensorflow":
-            inputs = [tf.TensorSpec(x.shape, x.dtype, x.name) for x in self.model.inputs]
-            names = keras.tree.pack_sequence_as(self.model.input, inputs)
-            forward = tf.function(lambda x: self.model(x, training=False))
-            tf.summary.graph(forward.get_concrete_function(names).graph)
+        if graph := forward_graph(self.model):
+            tf.summary.graph(graph)

@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from keras_transformer.checks import one_line, require
+from keras_transformer.checks import reason_of, require
 from keras_transformer.monitoring.writer import Writer
 
 
@@ -57,7 +57,7 @@ class Watcher(keras.callbacks.Callback):
         except Exception as error:  # whatever it is, it is not worth a training run
             self._is_off = True
             said = f"{type(self).__name__} is off from here on, training is not"
-            warnings.warn(f"{said}: {one_line(error)}", stacklevel=2)
+            warnings.warn(f"{said}: {reason_of(error)}", stacklevel=2)
         self.seconds += time.monotonic() - began
 
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import tensorflow as tf
 
-from keras_transformer.checks import one_line
+from keras_transformer.checks import reason_of
 
 
 def write_scalars(values: Mapping[str, float]) -> None:
@@ -62,7 +62,7 @@ class Writer:
             self._is_off = True
             if self.folder.parent not in self._warned:
                 self._warned.add(self.folder.parent)
-                said = f"{self.folder.parent} cannot be written: {one_line(error)}"
+                said = f"{self.folder.parent} cannot be written: {reason_of(error)}"
                 warnings.warn(f"{said}. TensorBoard will lack it, training goes on.", stacklevel=2)
 
     def _writer(self):

@@ -10,7 +10,7 @@ from typing import Any
 import ml_dtypes  # noqa: F401  numpy's bfloat16, which safetensors looks for
 import numpy as np
 
-from keras_transformer.checks import one_line, refusal, require
+from keras_transformer.checks import reason_of, refusal, require
 from keras_transformer.digests import check_digest
 from keras_transformer.reading import check_file, parse_json, read_bytes
 from keras_transformer.types import Shape
@@ -183,7 +183,7 @@ class PublishedFolder:
             raise ZooError(f"{self.folder}: {path.name} is missing") from None
         except (SafetensorError, OSError) as error:
             raise refusal(
-                "a whole safetensors file", one_line(error), where=str(path), error=ZooError
+                "a whole safetensors file", reason_of(error), where=str(path), error=ZooError
             ) from None
 
     def _paths(self):

@@ -78,6 +78,7 @@ def test_tensorboard_has_curves_of_training_and_validation(there):
     assert own | {"loss"} <= found["validation"] and found["samples"]
 
 
+@pytest.mark.slow
 def test_what_is_watched_is_written_and_nothing_else_where_it_is_not(there, capsys):
     page, flags = there
     logs = Path("tensorboard_logs")
