@@ -78,23 +78,23 @@ class Pictures(EpochWatcher):
 
     def drawn(self) -> Iterator[tuple[str, np.ndarray]]:
         """Yields `(name, uint8 (H, W, 3))` of each picture, as the model is now."""
-        is_found = False
+        is_any = False
         for number, example in enumerate(self.examples, 1):
-            for found in attention_of(self.task, example):
-                is_found = True
+            attentions = attention_of(self.task, example)
+            is_any = is_any or bool(attentions)
+            for found in attentions:
                 images = attention_images(found.weights, found.queries, found.keys, self.max_tokens)
                 place = found.layer.rpartition("/")[0] or found.layer
                 for head, image in enumerate(images):
                     yield f"{found.kind}_attention_{number}/{place}/head_{head}", image
-            if isinstance(self.task, Translator) and is_found:
+            if attentions and isinstance(self.task, Translator):
                 figure = alignment_figure(*alignment_of(self.task, example), self.max_tokens)
                 yield f"alignment/{number}", pixels(figure)
         if table := position_table(self.task.model):
             kind, values = table
             yield f"positions/{kind}", pixels(position_figure(values, f"{kind} positions"))
-        require(
-            is_found, "a model with attention layers of keras_transformer", self.task.model.name
-        )
+        expected = "a model with attention layers of keras_transformer, and a text with tokens"
+        require(is_any, expected, f"{self.task.model.name}, {self.examples}")
 
     def look(self) -> None:
         self._last = list(self.drawn())

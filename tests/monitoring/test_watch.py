@@ -187,6 +187,19 @@ def test_a_model_without_attention_is_one_warning(write, tmp_path):
         Pictures(tmp_path, write, [])
 
 
+def test_a_text_without_tokens_is_left_out(tmp_path):
+    tokenizer = kt.text.train_tokenizer("whitespace", ["a dog", "um cão"])
+    config = kt.TransformerConfig(
+        vocabulary_size=tokenizer.vocabulary_size, num_layers=1, num_heads=1, hidden_dim=8,
+        intermediate_dim=16, max_sequence_length=9,
+    )  # fmt: skip
+    translate = kt.tasks.Translator(kt.models.encoder_decoder(config), tokenizer, beams=1)
+    names = [name for name, _ in Pictures(tmp_path, translate, [("a dog", "um cão"), ""]).drawn()]
+    assert [name.partition("/")[0] for name in names] == [
+        *("self_attention_1", "causal_attention_1", "cross_attention_1", "alignment", "positions")
+    ]
+
+
 def test_norms_are_those_of_an_update(write, tmp_path):
     before, states = write.model.get_weights(), []
 

@@ -332,7 +332,7 @@ def test_padding_of_a_causal_model_is_never_a_label(family):
 def back(printed, folder):
     """Runs the code that a run prints at its end."""
     code = printed.split("as a published folder:\n")[1].replace("'FOLDER'", repr(folder))
-    exec("\n".join(line.strip() for line in code.splitlines()))
+    exec("\n".join(line.strip() for line in code.splitlines() if line.startswith(" ")))
     return folder
 
 
