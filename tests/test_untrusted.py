@@ -572,6 +572,20 @@ def test_padding_without_end(published):
     assert len(kt.zoo.load_tokenizer(published).encode(["a dog"])[0]) < 9
 
 
+def test_special_tokens_of_no_vocabulary(published):
+    special = {"<s>": {"id": "<s>", "ids": [BILLIONS], "tokens": ["<s>"]}}
+    parts = [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}]
+    template = {"type": "TemplateProcessing", "single": parts, "pair": parts}
+    template["pair"] = [*parts, {"Sequence": {"id": "B", "type_id": 1}}]
+    says(published / "tokenizer.json", post_processor=template | {"special_tokens": special})
+    refuse(
+        kt.zoo.load_tokenizer,
+        published,
+        "special tokens that the vocabulary has",
+        f"ids {BILLIONS}",
+    )
+
+
 def pieces(folder):
     from keras_transformer.text import train_tokenizer
 

@@ -18,7 +18,7 @@ class Frame:
             `False`: the longer one, or the second of two as long.
 
     Attributes:
-        num_special: How many special ids there are.
+        special_ids, num_special: List of the special ids, and how many there are.
         before, after: Lists of the special ids before the first text and after the last.
 
     Example:
@@ -33,7 +33,8 @@ class Frame:
         self.parts = parts
         self.odd_to_first = odd_to_first
         special = [part for part, _ in parts if isinstance(part, list)]
-        self.num_special = sum(map(len, special))
+        self.special_ids = [i for part in special for i in part]
+        self.num_special = len(self.special_ids)
         self.before = parts[0][0] if parts[0][0] in special else []
         self.after = parts[-1][0] if parts[-1][0] in special else []
 

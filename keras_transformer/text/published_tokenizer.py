@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_transformer.checks import require
+from keras_transformer.checks import require, some
 from keras_transformer.digests import forget_digests, note_digests
 from keras_transformer.files import write_whole
 from keras_transformer.reading import read_bytes
@@ -128,6 +128,14 @@ class Published(Tokenizer):
         self.pad_id, self.unknown_id, self.mask_id = named["pad"], named["unk"], named["mask"]
         self.start_id, self.end_id = start, end
         self.frames = self._find_frames(named)
+        around = {i for frame in self.frames for i in frame.special_ids}
+        require(
+            around <= set(ids.values()) | {None},
+            "special tokens that the vocabulary has",
+            f"ids {some(sorted(around - set(ids.values()) - {None}))}",
+            where=folder / self.names[0],
+            error=TextError,
+        )
         self.prefix_ids, self.suffix_ids = self.frames[0].before, self.frames[0].after
         self.cuts_left = self._settings.get("truncation_side") == "left"
         every = (self.pad_id, self.unknown_id, start, end, self.mask_id)
