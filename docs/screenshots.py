@@ -38,10 +38,10 @@ def tensorboard(folder):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(folder)]
+    command = [sys.executable, "-m", "tensorboard.main", "--logdir", folder.name]
     command += ["--port", str(port), "--load_fast=false"]
     silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    process = subprocess.Popen(command, **silent)
+    process = subprocess.Popen(command, cwd=folder.absolute().parent, **silent)
     address = f"http://127.0.0.1:{port}"
     try:
         for _ in range(240):
