@@ -18,7 +18,7 @@ import time
 import urllib.request
 from pathlib import Path
 
-# What is waited for, and what is scrolled to.
+# And the text that is waited for.
 TABS = {
     "scalars": "loss",
     "custom_scalars": "Matches",

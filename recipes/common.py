@@ -125,8 +125,8 @@ def train(
     """Trains, as long as the settings say and from where the run is; keeps so many checkpoints.
 
     Callbacks see the speed in the logs, and TensorBoard what they add. `look_at` is a task with the
-    model, and texts, of which the first that is short enough to be read is drawn. Returns the logs
-    of the epochs, a dict of lists, and the `training.Position` that was reached.
+    model, and texts, of which one that can be read beside a picture is drawn. Returns the logs of
+    the epochs, a dict of lists, and the `training.Position` that was reached.
     """
     checkpoint = kt.training.Checkpoint(run, keep, settings.checkpoint_every)
     print(checkpoint.describe(model), flush=True)

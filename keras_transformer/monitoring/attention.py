@@ -67,7 +67,11 @@ def attention_of(task: Task, example: Example) -> list[Attention]:
     causal (2, 3, 3) ['<s>', 'um', 'cachorro'] ['<s>', 'um', 'cachorro']
     cross (2, 3, 3) ['<s>', 'um', 'cachorro'] ['a', 'dog', '</s>']
     """
-    rows = task.inputs(example)
+    return _attend(task, task.inputs(example))
+
+
+def _attend(task, rows):
+    """As `attention_of`, of what the model reads."""
     if not len(rows[0]):
         return []
     fed, texts = list(rows), {}
@@ -117,14 +121,9 @@ def legible(task: Task, examples: Sequence[Example], most: int = 20, count: int 
     >>> legible(write, ["a", "a dog runs a dog runs", "a dog runs a"], most=5)
     ['a dog runs a']
     """
-
-    sizes = [(max(map(len, task.inputs(example))), example) for example in examples[:100]]
-    found = [example for size, example in sorted(sizes, key=_size, reverse=True) if size <= most]
-    return found[:count] or list(examples[:count])
-
-
-def _size(pair):
-    return pair[0]
+    sizes = [max(map(len, task.inputs(example))) for example in examples[:100]]
+    places = sorted((i for i, size in enumerate(sizes) if size <= most), key=lambda i: -sizes[i])
+    return [examples[i] for i in places[:count]] or list(examples[:count])
 
 
 def alignment_of(
@@ -163,13 +162,11 @@ def alignment_of(
     ((3, 3), ['a', 'dog', '</s>'], ['um', 'cachorro', '</s>'])
     """
     require(isinstance(task, Translator), "a task that translates", type(task).__name__)
-    if isinstance(example, str):
-        example = (example, task(example))
-    crosses = [found for found in attention_of(task, example) if found.kind == "cross"]
+    source_ids, target_ids = task.inputs(example)
+    crosses = [x for x in _attend(task, [source_ids, target_ids]) if x.kind == "cross"]
     place = max(0, len(crosses) - 2) if layer is None else layer
     require(0 <= place < len(crosses), f"one of {len(crosses)} cross-attentions", layer=layer)
     weights = crosses[place].weights.mean(axis=0)  # (T, S)
-    source_ids, target_ids = task.inputs(example)
     # The row of a token is that of the one before it, which the model read to choose it.
     target_ids = np.append(target_ids[1:], task.tokenizer.end_id)
     source, target = (_words(task.tokenizer, ids) for ids in (source_ids, target_ids))

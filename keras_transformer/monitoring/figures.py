@@ -50,11 +50,10 @@ def attention_figure(
     >>> figure.get_axes()[0].get_xlabel()
     'looked at'
     """
-    figure, axes, _ = _grid(
-        weights, queries, queries if keys is None else keys, max_tokens, "Blues"
-    )
+    keys = queries if keys is None else keys
+    figure, axes = _grid(weights, queries, keys, max_tokens, "Blues")
     axes.set_ylabel(f"looks{_part(len(queries), max_tokens)}", fontsize=FONT)
-    axes.set_xlabel(f"looked at{_part(len(weights[0]), max_tokens)}", fontsize=FONT)
+    axes.set_xlabel(f"looked at{_part(len(keys), max_tokens)}", fontsize=FONT)
     axes.set_title(title, fontsize=FONT + 1, parse_math=False)
     return figure
 
@@ -123,7 +122,7 @@ def alignment_figure(
     >>> [label.get_text() for label in figure.get_axes()[0].get_yticklabels()]
     ['um', 'cachorro']
     """
-    figure, axes, _ = _grid(weights, target, source, max_tokens, "gray")
+    figure, axes = _grid(weights, target, source, max_tokens, "gray")
     axes.xaxis.tick_top()
     axes.tick_params(axis="x", rotation=90)
     parts = [
@@ -136,7 +135,7 @@ def alignment_figure(
 
 
 def _grid(weights, rows, columns, most, colours):
-    """`(figure, its axes, the image in them)` of weights from 0 to 1 between named tokens."""
+    """`(figure, its axes)` of weights from 0 to 1 between named tokens."""
     from matplotlib.colors import PowerNorm
 
     weights = np.asarray(weights, "float32")
@@ -147,7 +146,7 @@ def _grid(weights, rows, columns, most, colours):
     )
     figure, axes = _canvas()
     shades = PowerNorm(0.5, vmin=0, vmax=1)  # a weight of 0.05 can be seen
-    image = axes.imshow(weights[:most, :most], cmap=colours, norm=shades, aspect="auto")
+    axes.imshow(weights[:most, :most], cmap=colours, norm=shades, aspect="auto")
     shown, families = drawable([short(token) for token in [*rows[:most], *columns[:most]]])
     # parse_math: a token may be "$".
     text = {"fontsize": FONT, "family": families, "parse_math": False}
@@ -155,7 +154,7 @@ def _grid(weights, rows, columns, most, colours):
     axes.set_yticks(range(count), shown[:count], **text)
     axes.set_xticks(range(len(shown) - count), shown[count:], rotation=90, **text)
     axes.tick_params(length=0, pad=2)
-    return figure, axes, image
+    return figure, axes
 
 
 def position_figure(table: np.ndarray, title: str = "", max_positions: int = 128) -> "Figure":
@@ -165,7 +164,7 @@ def position_figure(table: np.ndarray, title: str = "", max_positions: int = 128
     learned, and which positions no text had.
 
     Args:
-        table: `(positions, D)`, such as `PositionalEmbedding.position_table`.
+        table: `(positions, D)`, such as `position_table` gives.
         title: What is written above.
         max_positions: The most positions, the first ones.
 

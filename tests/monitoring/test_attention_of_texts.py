@@ -89,6 +89,11 @@ def test_an_alignment_is_by_words(tokenizer):
     assert weights[1, 0] == pytest.approx(by_pieces[1:3, 0].mean())
 
 
+def test_an_alignment_of_a_text_that_is_too_long_is_that_of_its_beginning(translator):
+    weights, source, target = alignment_of(translator, " ".join(["dog"] * 99))
+    assert weights.shape == (len(target), len(source)) and len(source) == 12
+
+
 def test_what_does_not_align_is_refused(translator, tokenizer):
     write = kt.tasks.TextGenerator(kt.models.decoder_only(config(tokenizer)), tokenizer, 3)
     with pytest.raises(ValueError, match="Expected a task that translates"):
