@@ -1,4 +1,4 @@
-"""TensorBoard for training runs, and figures of what a model gets wrong."""
+"""TensorBoard for training runs, the explorer, and figures of what a model gets wrong."""
 
 from keras_transformer.monitoring.attention import (
     Attention,
@@ -13,6 +13,7 @@ from keras_transformer.monitoring.confusion import (
     plot_confusion,
     show_confusion,
 )
+from keras_transformer.monitoring.explorer import explore
 from keras_transformer.monitoring.figures import (
     alignment_figure,
     attention_figure,
@@ -76,6 +77,7 @@ __all__ = [
     "attention_of",
     "classification_report",
     "confusion_matrix",
+    "explore",
     "legible",
     "log_charts",
     "log_hyperparameters",

@@ -67,15 +67,17 @@ def attention_of(task: Task, example: Example) -> list[Attention]:
     causal (2, 3, 3) ['<s>', 'um', 'cachorro'] ['<s>', 'um', 'cachorro']
     cross (2, 3, 3) ['<s>', 'um', 'cachorro'] ['a', 'dog', '</s>']
     """
-    return _attend(task, task.inputs(example))
+    return attention_in(task, task.inputs(example))
 
 
-def _attend(task, rows):
-    """As `attention_of`, of what the model reads."""
+def attention_in(task: Task, rows: Sequence[np.ndarray]) -> list[Attention]:
+    """As `attention_of`, of what the model reads: `rows`, ids `(T,)` for each of its inputs."""
     if not len(rows[0]):
         return []
     fed, texts = list(rows), {}
-    if isinstance(task, Translator):
+    layers = {layer.path: layer for layer in task.model._flatten_layers()}
+    is_cross = {path: isinstance(x, MultiHeadCrossAttention) for path, x in layers.items()}
+    if any(is_cross.values()):
         if len(rows[0]) == len(rows[1]):  # a token of padding, not shown, tells them apart
             fed[0] = np.append(rows[0], task.tokenizer.pad_id)
         texts[len(fed[1])] = token_texts(task.tokenizer, rows[1])
@@ -87,15 +89,14 @@ def _attend(task, rows):
     with AttentionScope() as scope:
         inputs = [row[None] for row in fed]  # (1, T) each
         task.model(keras.tree.pack_sequence_as(task.model.input, inputs), training=False)
-    layers = {layer.path: layer for layer in task.model._flatten_layers()}
     found = []
     for path, recorded in scope.weights.items():
         weights = np.asarray(ops.convert_to_numpy(recorded)[0], "float32")  # (N, T, S)
-        is_cross = isinstance(layers.get(path.partition("#")[0]), MultiHeadCrossAttention)
         queries, keys = (texts[size] for size in weights.shape[1:])
         weights = weights[:, : len(queries), : len(keys)]
         is_causal = len(queries) > 1 and not np.triu(weights, 1).any()
-        kind = "cross" if is_cross else "causal" if is_causal else "self"
+        crosses = is_cross.get(path.partition("#")[0])
+        kind = "cross" if crosses else "causal" if is_causal else "self"
         found.append(Attention(path, kind, weights, queries, keys))
     return found
 
@@ -163,29 +164,37 @@ def alignment_of(
     """
     require(isinstance(task, Translator), "a task that translates", type(task).__name__)
     source_ids, target_ids = task.inputs(example)
-    crosses = [x for x in _attend(task, [source_ids, target_ids]) if x.kind == "cross"]
+    crosses = [x for x in attention_in(task, [source_ids, target_ids]) if x.kind == "cross"]
     place = max(0, len(crosses) - 2) if layer is None else layer
     require(0 <= place < len(crosses), f"one of {len(crosses)} cross-attentions", layer=layer)
     weights = crosses[place].weights.mean(axis=0)  # (T, S)
     # The row of a token is that of the one before it, which the model read to choose it.
     target_ids = np.append(target_ids[1:], task.tokenizer.end_id)
-    source, target = (_words(task.tokenizer, ids) for ids in (source_ids, target_ids))
-    weights = np.stack([weights[:, place].sum(axis=1) for place in source.values()], axis=1)
-    weights = np.stack([weights[place].mean(axis=0) for place in target.values()])
+    source, target = (word_places(task.tokenizer, ids) for ids in (source_ids, target_ids))
+    weights = np.stack([weights[:, places].sum(axis=1) for places in source], axis=1)
+    weights = np.stack([weights[places].mean(axis=0) for places in target])
     sources, targets = (
-        [_text(task.tokenizer, ids[list(place)]) for place in words.values()]
+        [_text(task.tokenizer, ids[places]) for places in words]
         for ids, words in ((source_ids, source), (target_ids, target))
     )
     return weights, sources, targets
 
 
-def _words(tokenizer: Tokenizer, ids: np.ndarray) -> dict[int, list[int]]:
-    """The places of the tokens of each word."""
+def word_places(tokenizer: Tokenizer, ids: np.ndarray) -> list[list[int]]:
+    """The places of the tokens of each word; a special token is one.
+
+    Example:
+
+    >>> import keras_transformer as kt
+    >>> tokenizer = kt.text.train_tokenizer("whitespace", ["a pul@@ ley"])
+    >>> word_places(tokenizer, np.array([2, 4, 5, 6, 3]))
+    [[0], [1], [2, 3], [4]]
+    """
     starts = tokenizer.word_starts(ids) | np.isin(ids, tokenizer.special_ids)
     words: dict[int, list[int]] = {}
     for place, word in enumerate(np.cumsum(starts)):
         words.setdefault(int(word), []).append(place)
-    return words
+    return list(words.values())
 
 
 def _text(tokenizer, ids):
