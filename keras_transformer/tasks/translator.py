@@ -96,7 +96,7 @@ class Translator(Task):
             **generation,
         }
         self.generators: dict[tuple[int, int | None], Generator] = {}
-        self._generator(self._room(1), None)  # so that what is wrong is said here
+        self._generator(self.room(1), None)  # so that what is wrong is said here
         self.unfinished: list[int] = []
 
     @classmethod
@@ -151,7 +151,7 @@ class Translator(Task):
     def _translate(self, lines, n, truncate, progress):
         """`n` hypotheses of each line, or with None what the sampler says."""
         rows = self._checked_rows(lines, truncate)
-        rooms = np.array([self._room(len(row)) for row in rows])
+        rooms = np.array([self.room(len(row)) for row in rows])
         found = [[("", 0.0)] for _ in rows]
         unfinished = []
         with progress_bar(len(rows), progress) as advance:
@@ -186,7 +186,7 @@ class Translator(Task):
         empty = len(self.before) + len(self.after)
         return [row if len(row) > empty else [] for row in super()._rows(lines)]
 
-    def _room(self, tokens):
+    def room(self, tokens):
         """The most tokens of a translation; 0 for a line that is empty.
 
         Few are longer than this, and each token of room costs memory in the cache. It depends on

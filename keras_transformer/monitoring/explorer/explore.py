@@ -17,6 +17,7 @@ from keras_transformer.monitoring.explorer.attention import (
     check_room,
 )
 from keras_transformer.monitoring.explorer.blocks import about_blocks, walks_of
+from keras_transformer.monitoring.explorer.generation import about_generation
 from keras_transformer.monitoring.explorer.opening import opening
 from keras_transformer.monitoring.explorer.page import page
 from keras_transformer.monitoring.explorer.reading import Reading, read
@@ -100,7 +101,7 @@ def contents(
     }
     walks = walks_of(task, readings)
     blocks, pieces = about_blocks(task, readings, walks, opened["example"])
-    data |= blocks
+    data |= blocks | about_generation(task, readings)
     fill(data, pieces)
     return data
 

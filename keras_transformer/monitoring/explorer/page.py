@@ -13,6 +13,7 @@ SCRIPTS = (
     "overview.js",
     "attention.js",
     "block.js",
+    "generation.js",
     "main.js",
 )
 

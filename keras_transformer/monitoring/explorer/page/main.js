@@ -1,6 +1,6 @@
 // The frame: head, sections, keys, and drawing it all again when the selection changes.
 
-const SECTIONS = [overview, attention, block];
+const SECTIONS = [overview, attention, block, generation];
 const KEYS = [
   ["←", "→", "keyToken"], ["↑", "↓", "keyRow"], ["[", "]", "keyLayer"], [",", ".", "keyHead"], ["s", "keyExample"],
   ["v", "keyView"], ["l", "keyLanguage"], ["Esc", "keyFree"], ["?", "keyHelp"],

@@ -109,13 +109,26 @@ async function findings() {
   const rank = ["align", "repeat", "previous", "next", "self", "end", "first", "sharp"];
   const strongest = rank.map((name) => found.filter((x) => x.name === name)
     .sort((a, b) => b.number - a.number)[0]).filter(Boolean).slice(0, 3);
+  const close = await closest();
+  if (close) strongest.splice(2, 1, close);
   if (!strongest.length) {
     return [h("li", {}, word("noFinding", { number: fixed(best.number, 2), kind: word(`kind_${best.name ?? "mixed"}`) }))];
   }
-  return strongest.map((one) => h("li", {}, h("button", {
+  return strongest.map((one) => h("li", {}, one.element ?? h("button", {
     type: "button", "data-key": `finding-${one.name}`,
     onclick: () => { select({ ...one.where, v: one.name === "align" ? "matrix" : state.v }); goTo("attention"); },
   }, word(`finding_${one.name}`, { where: headName(one.where), number: fixed(one.number, 2) }))));
+}
+
+/** The step at which the first of two tokens won by least, in this text. */
+async function closest() {
+  if (!DATA.generation) return null;
+  const one = await candidatesHere(), margins = one.said.map((_, t) => one.best(t)[0].score - (one.best(t)[1]?.score ?? -99));
+  const t = margins.indexOf(Math.min(...margins)), [first, second] = one.best(t);
+  if (!second || margins[t] > 2) return null;
+  return { element: h("button", { type: "button", "data-key": "finding-close", onclick: () => { choose(t); goTo("generation"); } }, word("finding_close", {
+    where: word("atStep", { step: t + 1 }), token: shown(tokenText(first.id)), other: shown(tokenText(second.id)),
+    share: percent(Math.exp(first.score)), otherShare: percent(Math.exp(second.score)) })) };
 }
 
 const headName = ({ a, l, h: head }) => word("headName", { kind: word(a), layer: l, head });
