@@ -16,10 +16,11 @@ from keras_transformer.layers import (
     RotaryEmbedding,
 )
 from keras_transformer.models.model import TransformerModel  # noqa: F401  files name it
-from keras_transformer.scopes import AttentionScope, CacheScope
+from keras_transformer.scopes import ActivationScope, AttentionScope, CacheScope
 
 __version__ = "0.1.0"
 __all__ = [
+    "ActivationScope",
     "AttentionScope",
     "CacheScope",
     "CausalMask",

@@ -28,6 +28,11 @@ class Scope:
         call = self._calls[path] = self._calls.get(path, -1) + 1
         return call
 
+    def name_of_call(self, path: str) -> str:
+        """The path of a layer that is called now and, but for the first time, which call it is."""
+        call = self.nth_call(path)
+        return f"{path}#{call}" if call else path
+
     @classmethod
     def current(cls) -> Self | None:
         """The innermost active scope of this kind in this thread, or None."""
@@ -183,8 +188,34 @@ class AttentionScope(Scope):
 
     def record(self, path: str, weights: Tensor) -> None:
         """Keeps `weights (B, N, T, S)` under the layer's path and, but for the first, its call."""
-        call = self.nth_call(path)
-        self.weights[f"{path}#{call}" if call else path] = weights
+        self.weights[self.name_of_call(path)] = weights
+
+
+class ActivationScope(Scope):
+    """Records what the neurons of every feed-forward network do that runs inside it.
+
+    After the call `scope.activations[layer.path]` is `(B, T, F)`, after the activation, gated ones
+    multiplied: what the second linear map gets. Names of other calls are as of `AttentionScope`.
+    On TensorFlow a block of a model with padding hands on its real tokens only, `(1, R, F)`.
+
+    Example:
+
+    >>> import numpy as np
+    >>> import keras_transformer as kt
+    >>> network = kt.FeedForward(16, name="feed_forward")
+    >>> with kt.ActivationScope() as scope:
+    ...     _ = network(np.ones((1, 3, 4), "float32"))
+    >>> tuple(scope.activations["feed_forward"].shape)
+    (1, 3, 16)
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.activations: dict[str, Tensor] = {}
+
+    def record(self, path: str, activations: Tensor) -> None:
+        """Keeps `activations (B, T, F)` under the layer's path and, but for the first, its call."""
+        self.activations[self.name_of_call(path)] = activations
 
 
 class Recomputation(Scope):

@@ -134,7 +134,9 @@ def train(
     speed = kt.training.Throughput(tokens and tokens / batches.num_batches)
     constants = {} if tokens is None else {"padding_fraction": batches.padding_fraction}
     guard = kt.training.NonFiniteGuard(checkpoint=checkpoint)
-    before = guard, speed, kt.training.LogConstants(**constants)
+    before = [guard, speed, kt.training.LogConstants(**constants)]
+    if settings.keep_checkpoints == "early":
+        before.append(kt.training.EarlyCheckpoints(run.folder))
     every = [*before, *callbacks, *look(settings, run, batches, *look_at)]
     limits = settings.epochs, settings.max_updates
     try:

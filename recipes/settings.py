@@ -17,7 +17,7 @@ from keras_transformer.training.settings import check_recipe, read_settings
 RUN_MODES = (
     *("epochs", "max_updates", "patience", "resume", "overwrite", "settings", "name", "recipe"),
     *("checkpoint_every", "data_changed", "watch", "examples", "profile"),
-    "max_unknown",  # which runs of before do not have
+    *("max_unknown", "keep_checkpoints"),  # which runs of before do not have
 )
 ARCHITECTURE = ("num_layers", "num_heads", "hidden_dim", "intermediate_dim", "dropout")
 # What a pretrained model brings, and no flag can change.
@@ -58,6 +58,7 @@ class Settings:
     name: str | None = None  # its folders: runs/NAME and tensorboard_logs/NAME (default: the time)
     settings: str | None = None  # settings.json of a run to repeat
     checkpoint_every: str = "10m"  # save so often: minutes such as 10m, or updates such as 500
+    keep_checkpoints: Literal["last", "early"] = "last"  # early: and updates 0, 1, 2, 4, 8...
     watch: bool = True  # also draw attention, embeddings and norms for TensorBoard
     examples: tuple[str, ...] = ()  # what the attention is drawn of (one validation text)
     profile: str | None = None  # batches to profile for TensorBoard, such as 100-110

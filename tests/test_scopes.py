@@ -273,3 +273,25 @@ def test_nothing_is_recorded_outside(models):
 def test_a_cache_needs_a_length():
     with pytest.raises(ValueError, match=r"Expected a length for the cache.*length=None"):
         kt.CacheScope()
+
+
+def test_activations_are_those_between_the_two_maps():
+    network = kt.FeedForward(6, gated=True, activation="silu", name="network")
+    x = tiny.random_array(2, 3, 4)
+    with kt.ActivationScope() as scope:
+        network(network(x))
+    network(x)  # is not recorded
+    assert list(scope.activations) == ["network", "network#1"]
+    one, gate = np.split(x @ numpy(network.expand.kernel), 2, axis=-1)  # the biases are 0
+    expected = one / (1 + np.exp(-one)) * gate
+    np.testing.assert_allclose(numpy(scope.activations["network"]), expected, atol=1e-5)
+
+
+def test_activations_are_kept_where_layers_are_computed_again():
+    with keras.RematScope(mode="full"):
+        network = kt.FeedForward(6)
+    x = tiny.random_array(2, 3, 4)
+    with kt.ActivationScope() as scope:
+        y = network(x, training=True)
+    by_hand = numpy(scope.activations[network.path]) @ numpy(network.contract.kernel)
+    np.testing.assert_allclose(by_hand, numpy(y), atol=1e-5)

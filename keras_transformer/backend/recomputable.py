@@ -9,7 +9,9 @@ from keras import ops, tree
 
 from keras_transformer.backend import recomputation
 from keras_transformer.backend.implicit_mask import implicit_mask, with_implicit_mask
-from keras_transformer.scopes import AttentionScope, CacheScope, Recomputation
+from keras_transformer.scopes import ActivationScope, AttentionScope, CacheScope, Recomputation
+
+KEEPING = (Recomputation, CacheScope, AttentionScope, ActivationScope)
 
 
 class Recomputable(keras.layers.Layer):
@@ -18,11 +20,11 @@ class Recomputable(keras.layers.Layer):
     Keras' own layers get the tensors again that they got by position, and nothing else is as it
     was: here masks, keyword arguments, `training`, the precision and the random numbers are. A
     layer is done again as a whole, those inside it not once more by themselves; and nothing in a
-    `CacheScope` or an `AttentionScope`, which keep what is computed.
+    scope that keeps what is computed.
     """
 
     def rematerialized_call(self, layer_call: Callable, *args: Any, **kwargs: Any) -> Callable:
-        if any(scope.current() for scope in (Recomputation, CacheScope, AttentionScope)):
+        if any(scope.current() for scope in KEEPING):
             return layer_call
         call = super().rematerialized_call(layer_call, *args, **kwargs)
         if call is layer_call or self._remat_mode.mode == "activations":

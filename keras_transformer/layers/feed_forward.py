@@ -10,6 +10,7 @@ from keras_transformer.layers.activations import activation_function
 from keras_transformer.layers.dropout import Dropout
 from keras_transformer.layers.layer import Layer
 from keras_transformer.layers.projection import projection
+from keras_transformer.scopes import ActivationScope
 from keras_transformer.types import Activation, Initializer, Shape, Tensor
 
 
@@ -83,6 +84,8 @@ class FeedForward(Layer):
     def call(self, x: Tensor, training: bool | None = None) -> Tensor:
         x = self.expand(x)
         x = self.activated_gate(x) if self.gated else self.activation(x)  # (B, T, F)
+        if scope := ActivationScope.current():
+            scope.record(self.path, x)
         return self.contract(self.dropout_layer(x, training=training))  # (B, T, D)
 
     def compute_output_shape(self, input_shape: Shape) -> tuple:

@@ -26,6 +26,7 @@ from keras_transformer.monitoring.hyperparameters import (
     log_scalars,
 )
 from keras_transformer.monitoring.layer_norms import LayerNorms
+from keras_transformer.monitoring.neurons import Neuron, neurons
 from keras_transformer.monitoring.pictures import Pictures, save_pictures
 from keras_transformer.monitoring.profiler import Profiler
 from keras_transformer.monitoring.projector import Projector
@@ -57,6 +58,7 @@ __all__ = [
     "Graph",
     "Hyperparameters",
     "LayerNorms",
+    "Neuron",
     "Pictures",
     "Profiler",
     "Projector",
@@ -82,6 +84,7 @@ __all__ = [
     "log_charts",
     "log_hyperparameters",
     "log_scalars",
+    "neurons",
     "plot_confusion",
     "position_figure",
     "position_table",

@@ -4,6 +4,7 @@ from keras_transformer.training.best import KeepBest, keep_best
 from keras_transformer.training.callbacks import LogConstants, StopAfter, Throughput
 from keras_transformer.training.checkpoint_files import Position, average_checkpoints
 from keras_transformer.training.checkpoints import Checkpoint
+from keras_transformer.training.early import EarlyCheckpoints, early_checkpoints
 from keras_transformer.training.figures import LanguageModelFigures
 from keras_transformer.training.finite import all_finite, is_sound
 from keras_transformer.training.fit import fit
@@ -28,6 +29,7 @@ __all__ = [
     "AdamW",
     "Checkpoint",
     "Diverged",
+    "EarlyCheckpoints",
     "InverseSquareRoot",
     "KeepBest",
     "LanguageModelFigures",
@@ -50,6 +52,7 @@ __all__ = [
     "all_finite",
     "average_checkpoints",
     "cosine_decay",
+    "early_checkpoints",
     "enable_lora",
     "fit",
     "freeze",

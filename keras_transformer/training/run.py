@@ -9,6 +9,7 @@ runs/NAME/
   digests.json     the SHA-256 of each file, once training is over
   checkpoints/     update-<n>.npz, written by `training.Checkpoint`; update-<n>_<m>.npz where m more
                    batches had been accumulated towards the next update
+  early/           update_<n>.weights.h5, where `training.EarlyCheckpoints` has written them
   .lock            held by the process that writes
 """
 

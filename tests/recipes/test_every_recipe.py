@@ -11,6 +11,7 @@ import user
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import keras_transformer as kt
+from keras_transformer.digests import noted_digests
 from keras_transformer.recipes import causal_lm, masked_lm, text_classification, translation
 
 # Of each page the task that opens its runs, and the curves of its own.
@@ -116,16 +117,21 @@ def test_its_settings_repeat_it_and_overwrite_replaces_it(there):
     same_figures("again", "first")
 
 
-def test_interrupted_and_resumed_is_like_uninterrupted(there, monkeypatch, capsys):
-    page, flags = there
+def interrupt_after(updates):
+    """A `Throughput` that stops its training then."""
 
     class Interrupt(kt.training.Throughput):
         def on_train_batch_begin(self, batch, logs=None):
-            if int(self.model.optimizer.iterations) == 7:
+            if int(self.model.optimizer.iterations) == updates:
                 raise KeyboardInterrupt
 
+    return Interrupt
+
+
+def test_interrupted_and_resumed_is_like_uninterrupted(there, monkeypatch, capsys):
+    page, flags = there
     with monkeypatch.context() as patch:
-        patch.setattr(kt.training, "Throughput", Interrupt)
+        patch.setattr(kt.training, "Throughput", interrupt_after(7))
         with pytest.raises(SystemExit) as stop:
             page.main([*flags, "--name", "cut"])
     assert stop.value.code == 130
@@ -136,6 +142,29 @@ def test_interrupted_and_resumed_is_like_uninterrupted(there, monkeypatch, capsy
     assert "dropout was 0.1 and is now 0.2" in said and "seed was 1 and is now 5" in said
     page.main(["--resume", "--name", "cut"])
     same_figures("cut", "first")
+
+
+def test_early_checkpoints_are_kept_where_they_are_asked_for(there, monkeypatch):
+    page, flags = there
+    assert kt.training.early_checkpoints("runs/first") == []
+    with monkeypatch.context() as patch:
+        patch.setattr(kt.training, "Throughput", interrupt_after(7))
+        with pytest.raises(SystemExit):
+            page.main([*flags, "--name", "early", "--keep-checkpoints", "early"])
+    before = dict(kt.training.early_checkpoints("runs/early"))
+    assert list(before) == [0, 1, 2, 4]
+    page.main(["--resume", "--name", "early"])
+    runs = [kt.training.Run.open(f"runs/{name}") for name in ("first", "early")]
+    first, early = models = [run.load_model() for run in runs]
+    for ours, theirs in zip(*(model.get_weights() for model in models), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    found = kt.training.early_checkpoints("runs/early")
+    doublings = [2**n for n in range(user.metrics("early")["updates"].bit_length())]
+    assert [updates for updates, _ in found] == [0, *doublings]
+    early.load_weights(found[0][1])
+    assert not np.array_equal(early.get_weights()[0], first.get_weights()[0])
+    runs[1].check_whole()
+    assert "early/update_00000004.weights.h5" in noted_digests(runs[1].folder)
 
 
 def check_finite(run):
