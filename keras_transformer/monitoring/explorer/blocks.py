@@ -4,13 +4,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from keras import ops
 
 from keras_transformer.checks import refusal
 from keras_transformer.layers import DecoderBlock, PositionalEmbedding
 from keras_transformer.layers.learned_positions import LearnedPositions
 from keras_transformer.monitoring.explorer.packing import pack
-from keras_transformer.monitoring.explorer.reading import Reading, blocks_of
+from keras_transformer.monitoring.explorer.reading import Reading, blocks_of, numpy_of
 from keras_transformer.monitoring.explorer.walk import Walk, misses, walk
 from keras_transformer.tasks.task import Task
 
@@ -135,13 +134,13 @@ def _embedded(task, reading, example):
         return
     [table, *_] = tables
     for side, ids in enumerate(reading.rows[: len(reading.tokens)]):
-        rows = _numpy(table.embeddings)[ids]
+        rows = numpy_of(table.embeddings)[ids]
         place = ["examples", example, "embedded", side]
         piece: dict[str, Any] = {"rows": pack(rows.astype("float16"))}
         piece["scale"] = table.scale_embedding
         piece["position"] = table.position or ("learned" if learned else None)
         if learned:
-            positions = _numpy(learned[min(side, len(learned) - 1)].embeddings)[: len(ids)]
+            positions = numpy_of(learned[min(side, len(learned) - 1)].embeddings)[: len(ids)]
             piece["positions"] = pack(positions.astype("float16"))
         yield place, piece
 
@@ -194,7 +193,7 @@ def _weights_of(found, block, head):
     norms = {}
     for name in names:
         if norm := getattr(found.block, name, None):
-            weights = {w.name: _half(_numpy(w)) for w in norm.weights}
+            weights = {w.name: _half(numpy_of(w)) for w in norm.weights}
             norms[name] = {
                 "scale": weights.get("gamma") or weights.get("scale"),
                 "shift": weights.get("beta"),
@@ -225,15 +224,12 @@ def _kernels(found, block, head):
         piece = {}
         for name, dense, start in zip(("query", "key", "value"), maps, starts, strict=True):
             columns = slice(start * layer.head_dim, (start + 1) * layer.head_dim)
-            piece[name] = {"kernel": _half(_numpy(dense.kernel)[:, columns])}
+            piece[name] = {"kernel": _half(numpy_of(dense.kernel)[:, columns])}
             if dense.use_bias:
-                piece[name]["bias"] = _half(_numpy(dense.bias)[columns])
+                piece[name]["bias"] = _half(numpy_of(dense.bias)[columns])
         yield ["blocks", block, "kernels", i, head], piece
 
 
 def _half(x):
     return pack(np.asarray(x).astype("float16"))
 
-
-def _numpy(x):
-    return np.asarray(ops.convert_to_numpy(ops.cast(x, "float32")))

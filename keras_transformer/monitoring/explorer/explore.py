@@ -18,10 +18,13 @@ from keras_transformer.monitoring.explorer.attention import (
 )
 from keras_transformer.monitoring.explorer.blocks import about_blocks, walks_of
 from keras_transformer.monitoring.explorer.generation import about_generation
+from keras_transformer.monitoring.explorer.memories import about_neurons
 from keras_transformer.monitoring.explorer.opening import opening
 from keras_transformer.monitoring.explorer.page import page
+from keras_transformer.monitoring.explorer.positions import about_positions
 from keras_transformer.monitoring.explorer.reading import Reading, read
 from keras_transformer.monitoring.explorer.subject import finished, kind_of_task, subject
+from keras_transformer.monitoring.explorer.training import Checkpoints, about_training
 from keras_transformer.tasks.task import Task
 
 
@@ -31,6 +34,8 @@ def explore(
     path: str | Path = "explore.html",
     *,
     title: str | None = None,
+    reference: Sequence[Any] = (),
+    checkpoints: Checkpoints = (),
 ) -> Path:
     """Writes one HTML file in which people look inside a model.
 
@@ -43,6 +48,10 @@ def explore(
             model they are ids, lists of int, or pairs of these for a source and a target.
         path: Where to.
         title: What the page is called. Default `None`: the model's name.
+        reference: List of texts like the examples, better some hundred: those that excite neurons
+            most are found among them. Default: the examples.
+        checkpoints: List of `(updates, path)` as of `kt.training.early_checkpoints`, for the slider
+            that shows attention being learned.
 
     Returns:
         The path of the file.
@@ -80,7 +89,8 @@ def explore(
     readings = [read(task, row) for row in rows]
     if not readings[0].attention:
         raise refusal("a model with attention layers of keras_transformer", task.model.name)
-    data = contents(task, examples, readings, title or task.model.name)
+    data = contents(task, examples, readings, reference, checkpoints)
+    data["title"] = title or task.model.name
     path = Path(path)
     with written_whole(path) as unfinished:
         unfinished.write_text(page(data), encoding="utf-8")
@@ -88,20 +98,27 @@ def explore(
 
 
 def contents(
-    task: Task, examples: Sequence[Any], readings: Sequence[Reading], title: str
+    task: Task,
+    examples: Sequence[Any],
+    readings: Sequence[Reading],
+    reference: Sequence[Any],
+    checkpoints: Checkpoints,
 ) -> dict[str, Any]:
     """All that the page shows, as JSON can hold it."""
     opened = opening(task, readings)
     data = {
-        "title": title,
         "task": kind_of_task(task),
         "parameters": int(np.sum([np.prod(w.shape) for w in task.model.weights])),
         "opening": opened,
         **about_attention(task, examples, readings),
+        **about_generation(task, readings),
+        "positions": about_positions(task),
+        "training": about_training(task, readings, opened["example"], checkpoints),
     }
     walks = walks_of(task, readings)
     blocks, pieces = about_blocks(task, readings, walks, opened["example"])
-    data |= blocks | about_generation(task, readings)
+    data |= blocks
+    data |= about_neurons(task, readings, list(reference) or examples)
     fill(data, pieces)
     return data
 

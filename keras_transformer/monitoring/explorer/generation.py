@@ -78,7 +78,7 @@ def _one(task, reading, lens):
     count = min(CANDIDATES, scores.shape[1])
     best = np.argsort(-scores, axis=1, kind="stable")[:, :count]
     totals = [np.log(np.exp(scores / t).sum(axis=1)) for t in TEMPERATURES]
-    said = _said(task, reading, scores)
+    said = said_ids(reading, scores)
     found = {
         "ids": pack(best.astype("int32")),
         "scores": pack(np.take_along_axis(scores, best, axis=1).astype("float32")),
@@ -94,8 +94,8 @@ def _one(task, reading, lens):
     return found
 
 
-def _said(task, reading, scores):
-    """The id that is said at each place: the next one of a text, else the likeliest."""
+def said_ids(reading: Reading, scores: np.ndarray) -> list[int]:
+    """The id that is said at each place: the next one of a decoder's text, else the likeliest."""
     ids = reading.rows[len(reading.tokens) - 1]
     if len(scores) == len(ids) and any(one.kind != "self" for one in reading.attention):
         return [*ids[1:].tolist(), int(scores[-1].argmax())]

@@ -2,6 +2,7 @@
 
 import base64
 import gzip
+import json
 from typing import Any
 
 import numpy as np
@@ -25,9 +26,24 @@ def pack(array: np.ndarray) -> dict[str, Any]:
     """
     little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
     bytes_of = little.reshape(-1).view("uint8").reshape(-1, array.itemsize)
-    data = gzip.compress(bytes_of.T[::-1].tobytes(), 9, mtime=0)
-    text = base64.b64encode(data).decode("ascii")
+    text = _compressed(bytes_of.T[::-1].tobytes())
     return {"type": array.dtype.name, "shape": list(array.shape), "data": text}
+
+
+def pack_json(value: Any) -> dict[str, Any]:
+    """The same of what JSON can hold.
+
+    Example:
+
+    >>> sorted(pack_json(["a", 1]))
+    ['data', 'type']
+    """
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return {"type": "json", "data": _compressed(text.encode("utf-8"))}
+
+
+def _compressed(data):
+    return base64.b64encode(gzip.compress(data, 9, mtime=0)).decode("ascii")
 
 
 def as_steps(weights: np.ndarray) -> np.ndarray:

@@ -14,6 +14,9 @@ SCRIPTS = (
     "attention.js",
     "block.js",
     "generation.js",
+    "neurons.js",
+    "training.js",
+    "positions.js",
     "main.js",
 )
 

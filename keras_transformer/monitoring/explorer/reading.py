@@ -11,6 +11,7 @@ from keras import ops
 
 from keras_transformer.layers import DecoderBlock, EncoderBlock
 from keras_transformer.monitoring.attention import Attention, attention_in, token_texts
+from keras_transformer.scopes import ActivationScope
 from keras_transformer.tasks.task import Task
 
 
@@ -32,6 +33,7 @@ class Reading:
         tokens: For the source, or the only text, and for a target: a list of str each.
         attention: List of `Attention`, those of a decoder's blocks `"causal"` or `"cross"`.
         calls: By its path, what each block of the model was given and gave.
+        activations: By its path, `(T, F)`, what the neurons of each feed-forward network did.
         logits: float32 array, the model's first output without the batch.
     """
 
@@ -39,6 +41,7 @@ class Reading:
     tokens: list[list[str]]
     attention: list[Attention]
     calls: dict[str, Call]
+    activations: dict[str, np.ndarray]
     logits: np.ndarray
 
 
@@ -50,7 +53,7 @@ def read(task: Task, rows: list[np.ndarray]) -> Reading:
         rows: As of its `inputs`.
     """
     blocks = blocks_of(task.model)
-    with recorded_calls([task.model, *blocks.values()]) as calls:
+    with recorded_calls([task.model, *blocks.values()]) as calls, ActivationScope() as scope:
         found = attention_in(task, rows)
     for i, one in enumerate(found):
         owner = blocks.get(one.layer.rpartition("/")[0])
@@ -59,7 +62,8 @@ def read(task: Task, rows: list[np.ndarray]) -> Reading:
     both = any(one.kind == "cross" for one in found)
     tokens = [token_texts(task.tokenizer, row) for row in rows[: 2 if both else 1]]
     output = keras.tree.flatten(calls.pop(task.model.path).output)[0] if calls else np.zeros(1)
-    return Reading(rows, tokens, found, calls, array(output))
+    activations = {path: array(x) for path, x in scope.activations.items()}
+    return Reading(rows, tokens, found, calls, activations, array(output))
 
 
 def blocks_of(model: keras.Model) -> dict[str, Any]:
@@ -93,4 +97,9 @@ def _recording(path, call, calls):
 
 def array(x: Any) -> np.ndarray:
     """A tensor `(1, ...)` as float32, without its batch."""
-    return np.asarray(ops.convert_to_numpy(ops.cast(x, "float32")))[0]
+    return numpy_of(x)[0]
+
+
+def numpy_of(x: Any) -> np.ndarray:
+    """A tensor as a float32 array."""
+    return np.asarray(ops.convert_to_numpy(ops.cast(x, "float32")))

@@ -1,5 +1,6 @@
 """What is looked at: a task, or a model of which nothing is known but its ids."""
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ from keras_transformer import tasks
 from keras_transformer.backend.graph import functional
 from keras_transformer.checks import refusal, require
 from keras_transformer.layers import PositionalEmbedding
+from keras_transformer.tasks.loading import with_precision
 from keras_transformer.tasks.task import Task
 
 KINDS = {
@@ -64,11 +66,20 @@ def subject(task_or_model: Task | keras.Model) -> Task:
     Raises:
         ValueError: For a model that is not Functional, and for anything else.
     """
-    if isinstance(task_or_model, Task):
-        return task_or_model
     if isinstance(task_or_model, keras.Model):
-        return BareModel(task_or_model)
+        return in_float32(BareModel(task_or_model))
+    if isinstance(task_or_model, Task):
+        return in_float32(task_or_model)
     raise refusal("a task of keras_transformer.tasks, or a model", type(task_or_model).__name__)
+
+
+def in_float32(task: Task) -> Task:
+    """A task whose model computes in float32: half precision is too coarse to follow by hand."""
+    if all(layer.compute_dtype == "float32" for layer in task.model._flatten_layers()):
+        return task
+    task = copy.copy(task)
+    task.model = with_precision(task.model, "float32")
+    return task
 
 
 def kind_of_task(task: Task) -> str:

@@ -9,7 +9,7 @@ from keras import ops
 from keras_transformer.layers.multi_head_attention import swap_heads
 from keras_transformer.layers.tokens import tokens_at
 from keras_transformer.monitoring.explorer.packing import STEPS, as_steps
-from keras_transformer.monitoring.explorer.reading import Call, Reading, array
+from keras_transformer.monitoring.explorer.reading import Call, Reading, array, numpy_of
 
 
 @dataclasses.dataclass
@@ -125,7 +125,7 @@ def mixed(weights: np.ndarray, value: np.ndarray) -> np.ndarray:
 
 def carried(layer: Any, value: np.ndarray, num_heads: int) -> np.ndarray:
     """How long each value `(K, S, H)` is after its head's part of the output map: `(N, S)`."""
-    kernel = np.asarray(ops.convert_to_numpy(ops.cast(layer.output_projection.kernel, "float32")))
+    kernel = numpy_of(layer.output_projection.kernel)
     kernel = kernel.reshape(num_heads, -1, kernel.shape[-1])  # (N, H, D)
     value = np.repeat(value, num_heads // len(value), axis=0)
     return np.linalg.norm(value @ kernel, axis=-1)

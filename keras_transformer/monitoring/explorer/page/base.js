@@ -42,6 +42,7 @@ async function unpack(packed) {
   const text = atob(packed.data), bytes = Uint8Array.from(text, (c) => c.charCodeAt(0));
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
   const planes = new Uint8Array(await new Response(stream).arrayBuffer());
+  if (packed.type === "json") return (packed.values = JSON.parse(new TextDecoder().decode(planes)));
   const type = TYPES[packed.type], size = type.BYTES_PER_ELEMENT, count = planes.length / size;
   const whole = new Uint8Array(planes.length);
   for (let i = 0; i < count; i++) {

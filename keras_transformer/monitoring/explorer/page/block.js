@@ -318,8 +318,8 @@ const STEPS_DRAWN = {
     const part = step.attention == null ? values.last : values.attentions[step.attention], name = step.attention == null ? "f" : "o";
     return [about("residual"), strip("x", part.x), strip(name, part.output), formulaLine(math("x", "+", name)), strip(`x + ${name}`, part.sum)];
   },
-  feedForward: ({ found, values }) => [about("feedForward"), h("p", {}, word(found.described.gated ? "neuronsGated" : "neurons_", { count: whole(found.described.intermediate), activation: found.described.activation })),
-    strip("x", values.last.given), formulaLine(math("f", "=", sub("W", "2"), found.described.activation, "(", sub("W", "1"), "x", "+", sub("b", "1"), ")", "+", sub("b", "2"))), strip("f", values.last.output)],
+  feedForward: async ({ found, t, values }) => [about("feedForward"), h("p", {}, word(found.described.gated ? "neuronsGated" : "neurons_", { count: whole(found.described.intermediate), activation: found.described.activation })),
+    strip("x", values.last.given), formulaLine(math("f", "=", sub("W", "2"), found.described.activation, "(", sub("W", "1"), "x", "+", sub("b", "1"), ")", "+", sub("b", "2"))), strip("f", values.last.output), await firing(found, t)],
 };
 
 const formulaLine = (...parts) => h("p", { class: "formula" }, parts);
