@@ -125,7 +125,7 @@ def neurons(
             layer,
             index,
             float(shares[index]),
-            [_example(*found[i], index) for i in strongest[:, index] if peaks[i, index] > 0],
+            [_example(found[i], index) for i in strongest[:, index] if peaks[i, index] > 0],
             promotes[place],
             suppresses[place],
         )
@@ -160,7 +160,8 @@ def _activations(task, text, layer, is_of_source):
     return tokens[: len(active)], active[-len(tokens) :]
 
 
-def _example(tokens, active, index):
+def _example(text, index):
+    tokens, active = text
     place = int(active[:, index].argmax())
     first = max(0, min(place - AROUND // 2, len(tokens) - AROUND))
     return float(active[place, index]), tokens[first : first + AROUND], place - first

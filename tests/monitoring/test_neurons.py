@@ -1,5 +1,6 @@
 """Neurons are what the layer's kernels say, by hand, and tokens are where they were."""
 
+import keras
 import numpy as np
 import pytest
 import tiny
@@ -206,6 +207,20 @@ def test_kernels_of_8_bits_and_of_lora(tokenizer):
     found = dict(neurons(rough, LINES, SECOND, [5])[0].promotes)
     for token, product in expected[:5]:
         assert found[token] == pytest.approx(product, abs=0.1)
+
+
+def test_a_model_by_hand_with_a_block_as_wide_as_the_vocabulary(tokenizer):
+    size = tokenizer.vocabulary_size
+    token_ids = keras.Input((None,), dtype="int32")
+    x = kt.PositionalEmbedding(size, 8)(token_ids)
+    x = kt.DecoderBlock(2, size, name="block")(x)
+    model = tiny.randomize(keras.Model(token_ids, keras.layers.Dense(size, name="words")(x)))
+    write = kt.tasks.TextGenerator(model, tokenizer, 3)
+    _, network = into(model, "block/feed_forward")
+    products = numpy(network.contract.kernel)[2] @ numpy(model.get_layer("words").kernel)
+    [one] = neurons(write, LINES, "block/feed_forward", [2])
+    best = np.sort(products)[::-1][:10]
+    assert [product for _, product in one.promotes] == pytest.approx(best, abs=1e-5)
 
 
 def test_what_cannot_be(tokenizer):
