@@ -127,6 +127,45 @@ def info(path: str, revision: str | None = None, json: bool = False) -> None:
         Console().print(info_table(found))
 
 
+def explore(
+    path: str,
+    text: list[str] = [],  # noqa: B006  tyro asks for a list
+    out: str = "explore.html",
+    reference: str | None = None,
+    revision: str | None = None,
+) -> None:
+    """Write an HTML file to look inside a run, a published folder or a model of the hub.
+
+    Args:
+        path: A run's folder, a published folder or a hub id.
+        text: A text to look at, once or several times; a translation after a tab.
+        out: The file to write.
+        reference: File of texts, a line each, after tabs their translations or labels: what heads
+            are worth is measured on them, and neurons are shown by them.
+        revision: Branch, tag or commit of a hub id.
+    """
+    if not text:
+        raise ValueError('Expected a text to look at: --text "A dog runs." Received: none')
+    import keras_transformer as kt
+    from keras_transformer.tasks.loading import is_run
+    from keras_transformer.text import read_lines
+
+    def split(lines: list[str]) -> list[typing.Any]:
+        return [tuple(line.split("\t")) if "\t" in line else line for line in lines]
+
+    task = kt.tasks.load_task(path, revision, precision="float32")
+    folder = Path(path).expanduser()
+    file = kt.monitoring.explore(
+        task,
+        split(text),
+        out,
+        title=folder.name or path,
+        reference=split(read_lines(reference)) if reference else (),
+        checkpoints=kt.training.early_checkpoints(folder) if is_run(folder) else (),
+    )
+    print(f"open {file} in a browser: {file.stat().st_size / 1e6:.1f} MB")
+
+
 def completion(shell: str) -> None:
     """Print a script that completes recipes, commands and flags.
 
@@ -139,7 +178,7 @@ def completion(shell: str) -> None:
     print(completion_script(shell, completions()), end="")
 
 
-COMMANDS = {command.__name__: command for command in (recipes, copy, info, completion)}
+COMMANDS = {command.__name__: command for command in (recipes, copy, info, explore, completion)}
 
 
 def in_columns(lines: dict[str, str]) -> str:
@@ -177,6 +216,7 @@ def completions() -> dict[str, list[str]]:
         "copy": names,
         **{f"copy {name}": [] for name in names},
         "info": flags(info)[1:],
+        "explore": flags(explore)[1:],
         "completion": SHELLS,
     }
     for name in names:
@@ -239,7 +279,12 @@ def main(arguments: list[str] | None = None) -> None:
 def run_command(word: str, arguments: list[str]) -> None:
     """Calls a command with what tyro makes of the words after it."""
     import tyro
-    from tyro.conf import FlagCreatePairsOff, PositionalMetavarFromFieldName, PositionalRequiredArgs
+    from tyro.conf import (
+        FlagCreatePairsOff,
+        PositionalMetavarFromFieldName,
+        PositionalRequiredArgs,
+        UseAppendAction,
+    )
 
     command, said = COMMANDS[word], io.StringIO()
     # Read before it runs: what it says is not tyro's.
@@ -250,7 +295,12 @@ def run_command(word: str, arguments: list[str]) -> None:
                 read,
                 prog=f"keras-transformer {word}",
                 args=arguments,
-                config=(PositionalRequiredArgs, PositionalMetavarFromFieldName, FlagCreatePairsOff),
+                config=(
+                    PositionalRequiredArgs,
+                    PositionalMetavarFromFieldName,
+                    FlagCreatePairsOff,
+                    UseAppendAction,
+                ),
             )
     except SystemExit as stop:
         if stop.code:  # tyro's box, of which the first part says what is wrong

@@ -175,7 +175,7 @@ def test_a_recipe_is_a_page_with_settings(page):
 # ------------------------------------------------------------------------------------------------
 
 COMPLETED = {
-    "": {"recipes", "copy", "info", "completion", "tiny-page", "--help", "--version"},
+    "": {"recipes", "copy", "info", "explore", "completion", "tiny-page", "--help", "--version"},
     "ti": {"tiny-page"},
     "tiny-page ": {"translate", "--batch-size", "--name"},
     "tiny-page --b": {"--batch-size"},
@@ -186,6 +186,7 @@ COMPLETED = {
     "copy ": {"tiny-page"},
     "copy tiny-page ": {"file"},
     "info --": {"--revision", "--json"},
+    "explore --": {"--text", "--out", "--reference", "--revision"},
     "completion z": {"zsh"},
 }
 BASH = """
@@ -261,3 +262,29 @@ def test_info_as_a_table_and_as_json(tmp_path, capsys):
     assert "GPT2LMHeadModel" in table and "vocabulary_size" in table
     assert "window" not in table  # which is None
     assert "Expected a folder" in message("info", folder + "/none")
+
+
+def test_explore_writes_a_page(tmp_path, capsys):
+    tokenizer = kt.text.train_tokenizer("bert", ["a dog runs"] * 9, 20, mask=True)
+    config = kt.TransformerConfig.preset(
+        "bert_base",
+        num_layers=1,
+        num_heads=2,
+        hidden_dim=8,
+        intermediate_dim=16,
+        vocabulary_size=tokenizer.vocabulary_size,
+    )
+    folder = str(tmp_path / "bert")
+    kt.zoo.save(kt.models.masked_language_model(config), folder, tokenizer)
+    (tmp_path / "texts").write_text("a dog\na dog runs\n", encoding="utf-8")
+    out, texts = str(tmp_path / "page.html"), str(tmp_path / "texts")
+    command.main(
+        ["explore", folder, "--text", "a [MASK]", "--text", "a dog", "--out", out]
+        + ["--reference", texts]
+    )
+    assert "page.html in a browser" in capsys.readouterr().out
+    assert "a [MASK]" in Path(out).read_text(encoding="utf-8")
+    assert "Expected a text to look at" in message("explore", folder)
+    assert "Expected a folder" in message("explore", "no such", "--text", "a")
+    nowhere = str(tmp_path / "none" / "page.html")
+    assert "could not be written" in message("explore", folder, "--text", "a", "--out", nowhere)

@@ -6,6 +6,7 @@ from keras_transformer.tasks.text_classifier import TextClassifier
 from keras_transformer.tasks.text_embedder import TextEmbedder
 from keras_transformer.tasks.text_generator import TextGenerator
 from keras_transformer.tasks.translator import Translator
+from keras_transformer.tasks.whichever import load_task
 from keras_transformer.tasks.writing import Writing
 
 __all__ = [
@@ -16,4 +17,5 @@ __all__ = [
     "Translator",
     "Writing",
     "info",
+    "load_task",
 ]

@@ -186,7 +186,7 @@ class Translator(Task):
         empty = len(self.before) + len(self.after)
         return [row if len(row) > empty else [] for row in super()._rows(lines)]
 
-    def room(self, tokens):
+    def room(self, tokens: int) -> int:
         """The most tokens of a translation; 0 for a line that is empty.
 
         Few are longer than this, and each token of room costs memory in the cache. It depends on

@@ -112,7 +112,9 @@ def visit(browser, files):
         page.set_default_timeout(20_000)
         page.on("console", lambda said: complaints.append(said.text))
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("request", lambda asked: complaints.append(asked.url) if "file:" not in asked.url else 0)
+        page.on(
+            "request", lambda asked: complaints.append(asked.url) if "file:" not in asked.url else 0
+        )
         page.goto(f"file://{files[name]}{address}")
         page.wait_for_selector("body[data-drawn]")
         return page
@@ -164,8 +166,10 @@ def test_a_page_opens_from_disk_and_fits(visit, name, width, scheme):
 
 def test_the_policy_forbids_other_programs_and_requests(visit):
     page = visit("translation")
-    page.evaluate("document.body.append(Object.assign(document.createElement('script'), "
-                  "{textContent: 'window.stranger = 1'}))")
+    page.evaluate(
+        "document.body.append(Object.assign(document.createElement('script'), "
+        "{textContent: 'window.stranger = 1'}))"
+    )
     page.evaluate("fetch('https://example.org').catch(() => {})")
     page.wait_for_timeout(100)
     assert page.evaluate("window.stranger") is None
@@ -199,8 +203,13 @@ def test_cells_are_those_of_attention_scope(visit, tasks, name):
     for found in kt.monitoring.attention_of(task, example):
         number[found.kind] += 1
         head = int(rng.integers(4))
-        drawn(page, lambda found=found, head=head: page.evaluate(
-            f"location.hash = '#s=1&a={found.kind}&l={number[found.kind]}&h={head + 1}&v=matrix'"))
+        drawn(
+            page,
+            lambda found=found, head=head: page.evaluate(
+                f"location.hash = '#s=1&a={found.kind}&l={number[found.kind]}"
+                f"&h={head + 1}&v=matrix'"
+            ),
+        )
         rows = table_of(page.locator("#attention"))
         shown = np.array([[0.0 if x is None else x for x in row] for row in rows])
         assert shown.shape == found.weights[head].shape
@@ -244,7 +253,8 @@ THROUGH = """async ([b, a, t, head]) => {
   const heads = one.query.shape[0], vector = (x, i) => Array.from(vectorOf(x, head, heads, i));
   return { query: vector(one.query, t), key: vector(one.key, 0), value: vector(one.value, 0),
            output: values.attentions[a].output, out: values.last.out,
-           computed: scoresOf(found, a, head, t).computed, weights: scoresOf(found, a, head, t).weights };
+           computed: scoresOf(found, a, head, t).computed,
+           weights: scoresOf(found, a, head, t).weights };
 }"""
 
 
@@ -261,8 +271,12 @@ def test_a_block_is_the_models(visit, tasks, name):
         expected = walk(block, reading.calls[path], reading)
         for a, own in enumerate(expected.attentions):
             kind, number = data[layers.index(own.path)]
-            drawn(page, lambda kind=kind, number=number: page.evaluate(
-                f"location.hash = '#s=1&a={kind}&l={number}&h=2&t=1'"))
+            drawn(
+                page,
+                lambda kind=kind, number=number: page.evaluate(
+                    f"location.hash = '#s=1&a={kind}&l={number}&h=2&t=1'"
+                ),
+            )
             t, head = len(expected.y) - 1, 1
             found = page.evaluate(THROUGH, [b, a, t, head])
             shared = head // (len(own.query) // len(own.key))
@@ -292,7 +306,8 @@ def test_the_learned_matrix_gives_the_query(visit):
     far = page.evaluate("""async () => {
       const found = await walkHere(), given = through(found, 0).attentions[1].given;
       const made = times(given, found.kernels['1.1'].query);
-      return Math.max(...made.map((x, i) => Math.abs(x - vectorOf(found.attentions[1].query, 1, 4, 0)[i])));
+      const kept = vectorOf(found.attentions[1].query, 1, 4, 0);
+      return Math.max(...made.map((x, i) => Math.abs(x - kept[i])));
     }""")
     assert far < 5e-3
 
@@ -306,7 +321,9 @@ def test_every_step_of_every_model_is_drawn(visit):
         assert steps == page.locator("#block .steps button").count()
         for language in ("en", "pt"):
             page.evaluate(f"select({{lang: '{language}'}})")
-            page.wait_for_function("(x) => document.documentElement.lang.startsWith(x)", arg=language)
+            page.wait_for_function(
+                "(x) => document.documentElement.lang.startsWith(x)", arg=language
+            )
 
 
 # ---- 6: generation -----------------------------------------------------------------------------
@@ -326,7 +343,11 @@ def test_bars_are_the_rules_probabilities(visit, tasks, temperature, k, p):
     for rule in rules:
         logits = rule(logits, None)
     expected = keras.ops.convert_to_numpy(keras.ops.softmax(logits))[0]
-    for name, value in [("temperature", round(10 * temperature)), ("k", k or 0), ("p", round(100 * (p or 1)))]:
+    for name, value in [
+        ("temperature", round(10 * temperature)),
+        ("k", k or 0),
+        ("p", round(100 * (p or 1))),
+    ]:
         slider = page.locator(f"[data-key=slider-{name}]")
         slider.evaluate(f"x => {{ x.value = {value}; x.dispatchEvent(new Event('input')); }}")
     found = page.locator("#generation .candidates tr[data-token]").evaluate_all(
@@ -370,7 +391,8 @@ def test_the_last_layer_of_the_lens_is_the_model(visit):
     for name in ("translation", "pre_norm", "modern", "masked"):
         page = visit(name)
         same = page.evaluate("""async () => {
-          const one = await candidatesHere(), { ids, shares } = one.lens, [blocks, T, n] = ids.shape;
+          const one = await candidatesHere(), { ids, shares } = one.lens;
+          const [blocks, T, n] = ids.shape;
           return one.said.map((_, t) => {
             const first = ((blocks - 1) * T + t) * n, best = one.best(t)[0];
             return ids[first] === best.id && Math.abs(shares[first] - Math.exp(best.score)) < 2e-3;
@@ -416,7 +438,14 @@ def test_the_focus_is_seen_and_survives_a_redraw(visit):
 def test_an_address_restores_the_selection_and_back_undoes_one_choice(visit):
     page = visit("translation", "#s=2&a=causal&l=2&h=3&t=1&v=lines&lang=pt")
     state = page.evaluate("({...state})")
-    assert {k: state[k] for k in "salhtv"} == {"s": 2, "a": "causal", "l": 2, "h": 3, "t": 1, "v": "lines"}
+    assert {k: state[k] for k in "salhtv"} == {
+        "s": 2,
+        "a": "causal",
+        "l": 2,
+        "h": 3,
+        "t": 1,
+        "v": "lines",
+    }
     assert page.evaluate("document.documentElement.lang") == "pt-BR"
     drawn(page, lambda: page.keyboard.press("]"))
     assert page.evaluate("state.l") == 1
@@ -468,7 +497,8 @@ def test_a_readout_is_said_once_for_a_change(visit):
     page.evaluate("""() => {
       window.said = [];
       const place = document.querySelector('#attention .readout');
-      new MutationObserver(() => window.said.push(place.textContent)).observe(place, { childList: true });
+      const keep = () => window.said.push(place.textContent);
+      new MutationObserver(keep).observe(place, { childList: true });
     }""")
     picture = page.locator("#attention .matrix canvas")
     picture.scroll_into_view_if_needed()
@@ -546,3 +576,74 @@ def test_a_head_that_repeats(visit):
     weights[:3] = np.tril(np.full((3, 6), 0.3))
     program = HANDMADE.replace("KIND", '"causal"').replace("TOKENS", "[...'abcabc']")
     assert page.evaluate(program, np.tril(weights).tolist()) == "repeat"
+
+
+# ---- the other sections ------------------------------------------------------------------------
+
+
+def test_a_neuron_is_that_of_neurons(visit, tasks):
+    page = visit("modern", "#f=2")
+    task, texts = tasks["modern"], EXAMPLES["modern"]
+    [first, *_] = kt.monitoring.neurons(task, texts, "decoder_block_1/feed_forward")
+    section = page.locator("#neurons")
+    assert section.locator(".stepper b").text_content() == str(first.index)
+    value = section.locator(".excites data").first.get_attribute("data-value")
+    assert abs(float(value) - first.examples[0][0]) < 1e-3
+    pushed = section.locator(".promoted th").all_text_contents()
+    assert pushed == [token for token, _ in first.promotes]
+    drawn(page, lambda: page.locator("[data-key=n-more]").click())
+    assert section.locator(".stepper b").text_content() != str(first.index)
+    assert "nothing readable" in visit("translation", "#f=1").locator("#neurons").text_content()
+
+
+def test_the_slider_over_checkpoints(visit, tasks, files, tmp_path):
+    task, example = tasks["translation"], EXAMPLES["translation"][0]
+    assert "--keep-checkpoints early" in visit("translation").locator("#training").text_content()
+    before = kt.monitoring.attention_of(task, example)
+    task.model.save_weights(tmp_path / "early.weights.h5")
+    now = task.model.get_weights()
+    try:
+        task.model.set_weights([1.3 * x for x in now])
+        saved = [(8, tmp_path / "early.weights.h5")]
+        files["trained"] = kt.monitoring.explore(
+            task, [example], tmp_path / "trained.html", checkpoints=saved
+        )
+        after = kt.monitoring.attention_of(task, example)
+    finally:
+        task.model.set_weights(now)
+    page = visit("trained", "#a=cross&l=1&h=2")
+    assert page.locator("#training .film button").count() == 2
+    for step, found in ((2, after), (1, before)):
+        drawn(page, lambda step=step: page.locator("[data-key=checkpoint]").fill(str(step)))
+        expected = next(x for x in found if x.kind == "cross").weights[1]
+        shown = page.evaluate(
+            "async (c) => { const map = await mapAt(c, layerIndex(), 1);"
+            " return Array.from({ length: map.T }, (_, t) => map.row(t)); }",
+            step - 1,
+        )
+        assert np.abs(np.array(shown) - expected).max() < 2e-5
+    assert "8" in page.locator("#training .slider").text_content()
+
+
+@pytest.mark.parametrize("width", [7, 16])
+def test_the_map_from_p_to_p_plus_k_is_exact(visit, width):
+    page = visit("translation")
+    rows = page.evaluate(f"Array.from({{ length: 9 }}, (_, p) => sinusoid(p, {width}))")
+    table = kt.layers.sinusoidal_positions.sinusoids(np.arange(9), width)
+    assert np.abs(np.array(rows) - np.asarray(table)).max() < 1e-5
+    for k in (1, 5):
+        assert page.evaluate(f"mapMisses({width}, {k}, 50)") < 1e-5
+        whole = np.array(page.evaluate(f"stepMap({width}, {k}).map((row) => Array.from(row))"))
+        wrong = np.array(rows)[: 9 - k] @ whole.T - np.array(rows)[k:]
+        odd = width // 2 if width % 2 else -1
+        assert np.abs(np.delete(wrong, odd, axis=1) if width % 2 else wrong).max() < 1e-5
+
+
+def test_learned_and_rotary_positions(visit):
+    assert "best linear one" in visit("pre_norm").locator("#positions").text_content()
+    numbers = (
+        visit("modern")
+        .locator("#positions data")
+        .evaluate_all("all => all.slice(0, 4).map((x) => +x.dataset.value)")
+    )
+    assert len(numbers) == 4 and max(numbers) - min(numbers) < 1e-6

@@ -14,7 +14,7 @@ from keras_transformer.layers import (
     MultiHeadSelfAttention,
 )
 from keras_transformer.monitoring.attention import token_texts, word_places
-from keras_transformer.monitoring.explorer.packing import as_steps, pack
+from keras_transformer.monitoring.explorer.packing import as_steps, packed
 from keras_transformer.monitoring.explorer.reading import Reading, blocks_of
 from keras_transformer.tasks.task import Task
 
@@ -80,7 +80,7 @@ def about_attention(
             if any(isinstance(x, kind) for x in blocks.values())
         ],
         "examples": [
-            _example(task, example, reading)
+            _about_text(task, example, reading)
             for example, reading in zip(examples, readings, strict=True)
         ],
     }
@@ -94,7 +94,7 @@ def _group(model, path):
     return 1
 
 
-def _example(task, example, reading):
+def _about_text(task, example, reading):
     texts = [*reading.tokens]
 
     def place(tokens):
@@ -111,18 +111,18 @@ def _example(task, example, reading):
     weights = [as_steps(one.weights).reshape(-1) for one in reading.attention]
     special = [np.isin(row, task.tokenizer.special_ids) for row in reading.rows[: len(texts)]]
     return {
-        "text": _words(task, example, reading.rows[0]),
-        "said": _words(task, None, reading.rows[1]) if both else None,
+        "text": _plain(task, example, reading.rows[0]),
+        "said": _plain(task, None, reading.rows[1]) if both else None,
         "texts": texts,
         "special": [np.flatnonzero(x).tolist() for x in special],
-        "words": _places(task.tokenizer, reading.rows[: len(reading.tokens)]),
+        "words": _words_of(task.tokenizer, reading.rows[: len(reading.tokens)]),
         **_written(task, reading),
         "sides": sides,
-        "weights": pack(np.concatenate(weights)),
+        "weights": packed(np.concatenate(weights)),
     }
 
 
-def _words(task, example, ids):
+def _plain(task, example, ids):
     if isinstance(example, str):
         return example
     if isinstance(example, tuple) and isinstance(example[0], str):
@@ -130,7 +130,7 @@ def _words(task, example, ids):
     return task.tokenizer.decode([ids.tolist()])[0]
 
 
-def _places(tokenizer, rows):
+def _words_of(tokenizer, rows):
     """The tokens of each word of each text, or None where words are unknown."""
     if not hasattr(tokenizer, "word_starts"):
         return None
@@ -145,7 +145,7 @@ def _written(task, reading):
     known = reading.logits[..., : len(task.tokenizer.vocabulary)]
     last = int(np.argmax(known[-1])) if known.ndim == 2 else int(ids[-1])
     written = np.array([*ids[1:], last])
-    words = _places(task.tokenizer, [written])
+    words = _words_of(task.tokenizer, [written])
     return {
         "written": token_texts(task.tokenizer, written),
         "writtenWords": words and words[0],

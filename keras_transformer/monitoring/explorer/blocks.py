@@ -8,7 +8,7 @@ import numpy as np
 from keras_transformer.checks import refusal
 from keras_transformer.layers import DecoderBlock, PositionalEmbedding
 from keras_transformer.layers.learned_positions import LearnedPositions
-from keras_transformer.monitoring.explorer.packing import pack
+from keras_transformer.monitoring.explorer.packing import packed
 from keras_transformer.monitoring.explorer.reading import Reading, blocks_of, numpy_of
 from keras_transformer.monitoring.explorer.walk import Walk, misses, walk
 from keras_transformer.tasks.task import Task
@@ -87,9 +87,7 @@ def _opening_head(found):
     scores = own.query @ np.swapaxes(
         np.repeat(own.key, len(own.query) // len(own.key), axis=0), 1, 2
     )
-    likeness = [
-        np.mean(np.argsort(np.argsort(head, axis=-1), axis=-1) * ranks) for head in scores
-    ]
+    likeness = [np.mean(np.argsort(np.argsort(head, axis=-1), axis=-1) * ranks) for head in scores]
     return int(np.argmin(likeness))
 
 
@@ -136,12 +134,12 @@ def _embedded(task, reading, example):
     for side, ids in enumerate(reading.rows[: len(reading.tokens)]):
         rows = numpy_of(table.embeddings)[ids]
         place = ["examples", example, "embedded", side]
-        piece: dict[str, Any] = {"rows": pack(rows.astype("float16"))}
+        piece: dict[str, Any] = {"rows": packed(rows.astype("float16"))}
         piece["scale"] = table.scale_embedding
         piece["position"] = table.position or ("learned" if learned else None)
         if learned:
             positions = numpy_of(learned[min(side, len(learned) - 1)].embeddings)[: len(ids)]
-            piece["positions"] = pack(positions.astype("float16"))
+            piece["positions"] = packed(positions.astype("float16"))
         yield place, piece
 
 
@@ -182,7 +180,7 @@ def _fitting(vectors, others):
     scores = mine @ np.swapaxes(theirs, 1, 2)  # (heads, T, all)
     best = np.argsort(-scores, axis=-1, kind="stable")[..., :FITTING]
     return {
-        "places": pack(np.stack([texts[best], places[best]], axis=-1).astype("uint16")),
+        "places": packed(np.stack([texts[best], places[best]], axis=-1).astype("uint16")),
         "scores": _half(np.take_along_axis(scores, best, axis=-1)),
     }
 
@@ -231,5 +229,4 @@ def _kernels(found, block, head):
 
 
 def _half(x):
-    return pack(np.asarray(x).astype("float16"))
-
+    return packed(np.asarray(x).astype("float16"))

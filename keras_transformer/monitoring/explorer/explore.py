@@ -119,11 +119,11 @@ def contents(
     blocks, pieces = about_blocks(task, readings, walks, opened["example"])
     data |= blocks
     data |= about_neurons(task, readings, list(reference) or examples)
-    fill(data, pieces)
+    fill_room(data, pieces)
     return data
 
 
-def fill(data: dict[str, Any], pieces: Iterable[tuple[list, dict[str, Any]]]) -> None:
+def fill_room(data: dict[str, Any], pieces: Iterable[tuple[list, dict[str, Any]]]) -> None:
     """Puts large pieces where they belong in the data, until there is no room for one."""
     room = ROOM - len(json.dumps(data))
     for place, piece in pieces:

@@ -11,9 +11,9 @@ from keras_transformer.backend.graph import Graph
 from keras_transformer.generation import BeamSearch
 from keras_transformer.monitoring.attention import token_texts
 from keras_transformer.monitoring.explorer.beams import beams_of
-from keras_transformer.monitoring.explorer.packing import pack
+from keras_transformer.monitoring.explorer.packing import packed
 from keras_transformer.monitoring.explorer.reading import Reading, array, blocks_of
-from keras_transformer.tasks import TextClassifier, Translator
+from keras_transformer.tasks import MaskFiller, TextClassifier, TextEmbedder, Translator
 from keras_transformer.tasks.task import Task
 
 CANDIDATES = 64
@@ -56,8 +56,11 @@ def about_generation(task: Task, readings: Sequence[Reading]) -> dict[str, Any]:
 
 def _says_tokens(task, reading):
     """Whether the model's first output are logits of tokens."""
+    decodes = any(one.kind != "self" for one in reading.attention)
+    if isinstance(task, TextEmbedder) or not (decodes or isinstance(task, MaskFiller)):
+        return False
     size = len(task.tokenizer.vocabulary)
-    return reading.logits.ndim == 2 and reading.logits.shape[-1] >= size > 1 and bool(task.config)
+    return reading.logits.ndim == 2 and reading.logits.shape[-1] >= size > 1
 
 
 def softmax(x: np.ndarray) -> np.ndarray:
@@ -80,16 +83,16 @@ def _one(task, reading, lens):
     totals = [np.log(np.exp(scores / t).sum(axis=1)) for t in TEMPERATURES]
     said = said_ids(reading, scores)
     found = {
-        "ids": pack(best.astype("int32")),
-        "scores": pack(np.take_along_axis(scores, best, axis=1).astype("float32")),
-        "totals": pack(np.stack(totals, axis=1).astype("float32")),
+        "ids": packed(best.astype("int32")),
+        "scores": packed(np.take_along_axis(scores, best, axis=1).astype("float32")),
+        "totals": packed(np.stack(totals, axis=1).astype("float32")),
         "said": said,
         "saidScores": [float(scores[t, i]) for t, i in enumerate(said)],
         "used": {*best.ravel().tolist(), *said},
     }
     if lens.paths:
         ids, shares = lens(reading)
-        found["lens"] = {"ids": pack(ids), "shares": pack(shares)}
+        found["lens"] = {"ids": packed(ids), "shares": packed(shares)}
         found["used"] |= {*ids.ravel().tolist()}
     return found
 

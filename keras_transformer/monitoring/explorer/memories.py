@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 
 from keras_transformer.checks import refusal
-from keras_transformer.monitoring.explorer.packing import pack, pack_json
+from keras_transformer.monitoring.explorer.packing import packed, packed_json
 from keras_transformer.monitoring.explorer.reading import Reading, blocks_of
+from keras_transformer.monitoring.explorer.subject import BareModel
 from keras_transformer.monitoring.neurons import neurons
 from keras_transformer.tasks.task import Task
 
@@ -23,13 +24,15 @@ def about_neurons(task: Task, readings: Sequence[Reading], texts: Sequence[Any])
         texts: Reference texts, as of `monitoring.neurons`.
     """
     paths = [path for path in blocks_of(task.model) if path in readings[0].calls]
-    found = {}
-    for place, path in enumerate(paths):
+    found: dict[int, Any] = {}
+    # Of ids alone nobody knows which text a block reads, of two.
+    known = [] if isinstance(task, BareModel) and len(readings[0].tokens) > 1 else paths
+    for place, path in enumerate(known):
         try:
             some = neurons(task, texts, f"{path}/feed_forward")
         except ValueError as error:
             raise refusal("reference texts that the model can read", error) from None
-        found[place] = pack_json([_as_json(one) for one in some if one.examples])
+        found[place] = packed_json([_as_json(one) for one in some if one.examples])
     return {"neurons": found, "firing": [_firing(reading, paths) for reading in readings]}
 
 
@@ -50,7 +53,7 @@ def _firing(reading, paths):
         active = reading.activations[f"{path}/feed_forward"]  # (T, F)
         best = np.argsort(-active, axis=1, kind="stable")[:, :STRONGEST]
         found[place] = {
-            "ids": pack(best.astype("int32")),
-            "values": pack(np.take_along_axis(active, best, axis=1).astype("float16")),
+            "ids": packed(best.astype("int32")),
+            "values": packed(np.take_along_axis(active, best, axis=1).astype("float16")),
         }
     return found

@@ -11,7 +11,7 @@ import numpy as np
 STEPS = 65535
 
 
-def pack(array: np.ndarray) -> dict[str, Any]:
+def packed(array: np.ndarray) -> dict[str, Any]:
     """An array as JSON, which `unpack` of the page's program reads.
 
     All high bytes stand before all low ones: they are alike, and gzip makes a third less of them.
@@ -21,7 +21,7 @@ def pack(array: np.ndarray) -> dict[str, Any]:
 
     Example:
 
-    >>> pack(np.zeros((2, 3), "uint16"))["shape"]
+    >>> packed(np.zeros((2, 3), "uint16"))["shape"]
     [2, 3]
     """
     little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
@@ -30,12 +30,12 @@ def pack(array: np.ndarray) -> dict[str, Any]:
     return {"type": array.dtype.name, "shape": list(array.shape), "data": text}
 
 
-def pack_json(value: Any) -> dict[str, Any]:
+def packed_json(value: Any) -> dict[str, Any]:
     """The same of what JSON can hold.
 
     Example:
 
-    >>> sorted(pack_json(["a", 1]))
+    >>> sorted(packed_json(["a", 1]))
     ['data', 'type']
     """
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))

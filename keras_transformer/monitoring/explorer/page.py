@@ -27,24 +27,26 @@ def page(data: dict[str, Any]) -> str:
     The browser is told to run this program and no other, and to fetch nothing: a token such as
     `<script>` is text, in the data as on the page.
     """
-    words = json.loads(_read("words.json"))
+    words = json.loads(_asset("words.json"))
     program = "\n".join(
-        ['"use strict";', f"const WORDS = {json.dumps(words)};", *map(_read, SCRIPTS)]
+        ['"use strict";', f"const WORDS = {json.dumps(words)};", *map(_asset, SCRIPTS)]
     )
-    style = _read("page.css")
-    policy = (
-        f"default-src 'none'; script-src {_hash(program)}; style-src {_hash(style)}; img-src data: blob:"
-    )
-    return (
-        _read("page.html")
-        .replace("{{policy}}", policy)
-        .replace("{{style}}", style)
-        .replace("{{data}}", _json(data))
-        .replace("{{program}}", program)
-    )
+    style = _asset("page.css")
+    rules = {"default-src": "'none'", "script-src": _hash(program), "style-src": _hash(style)}
+    rules["img-src"] = "data: blob:"
+    parts = {
+        "policy": "; ".join(f"{name} {sources}" for name, sources in rules.items()),
+        "style": style,
+        "program": program,
+        "data": _json(data),  # the last: what a text says of the others stays as it is
+    }
+    html = _asset("page.html")
+    for name, part in parts.items():
+        html = html.replace("{{" + name + "}}", part)
+    return html
 
 
-def _read(name):
+def _asset(name):
     return resources.files(__package__).joinpath("page", name).read_text(encoding="utf-8")
 
 

@@ -8,7 +8,7 @@ from keras_transformer.layers import DecoderBlock, EncoderBlock
 from keras_transformer.layers.learned_positions import LearnedPositions
 from keras_transformer.layers.rotary_scaling import frequencies
 from keras_transformer.monitoring.attention import position_table
-from keras_transformer.monitoring.explorer.packing import pack
+from keras_transformer.monitoring.explorer.packing import packed
 from keras_transformer.monitoring.explorer.reading import numpy_of
 from keras_transformer.tasks.task import Task
 
@@ -26,15 +26,13 @@ def about_positions(task: Task) -> dict[str, Any]:
         table = numpy_of(tables[0].embeddings)[:MOST_POSITIONS]
         length = np.linalg.norm(table, axis=1, keepdims=True)
         unit = table / np.maximum(length, 1e-12)
-        similar = pack(np.rint(127 * unit @ unit.T).astype("int8"))
+        similar = packed(np.rint(127 * unit @ unit.T).astype("int8"))
         missed = [best_map_misses(table, step) for step in range(1, 11)]
         return {"kind": "learned", "similar": similar, "misses": missed}
     for layer in layers:
         if isinstance(layer, EncoderBlock | DecoderBlock) and layer.rotary is not None:
             size = layer.self_attention.head_dim
-            frequency, _ = frequencies(
-                layer.rotary.rotary_base, size, layer.rotary.rotary_scaling
-            )
+            frequency, _ = frequencies(layer.rotary.rotary_base, size, layer.rotary.rotary_scaling)
             return {"kind": "rotary", "frequencies": np.asarray(frequency, float).tolist()}
     return {"kind": None}
 

@@ -10,6 +10,7 @@ import numpy as np
 from keras_transformer import tasks
 from keras_transformer.backend.graph import functional
 from keras_transformer.checks import refusal, require
+from keras_transformer.generation.anatomy import known_config
 from keras_transformer.layers import PositionalEmbedding
 from keras_transformer.tasks.loading import with_precision
 from keras_transformer.tasks.task import Task
@@ -32,6 +33,7 @@ class IdNames:
 
     def __init__(self, count: int) -> None:
         self.vocabulary = [str(number) for number in range(count)]
+        self.vocabulary_size = count
 
     def decode(self, rows: Sequence[Sequence[int]]) -> list[str]:
         return [" ".join(map(str, row)) for row in rows]
@@ -41,14 +43,16 @@ class BareModel(Task):
     """A model as a task whose examples are ids: a list of them, or of an encoder-decoder a pair."""
 
     def __init__(self, model: keras.Model) -> None:
+        graph = functional(model)
         require(
-            functional(model) is not None,
+            graph is not None,
             "a task, or a Functional model; a subclass of keras.Model becomes one by "
             "keras.Model(inputs, outputs)",
             model=f"{model.name} of type {type(model).__name__}",
         )
         tables = [x for x in model._flatten_layers() if isinstance(x, PositionalEmbedding)]
-        self.model = model
+        self.model: Any = graph
+        self.config = known_config(model)
         self.max_length = None
         count = max((table.vocabulary_size for table in tables), default=2**16)
         self.tokenizer: Any = IdNames(count)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from keras_transformer.monitoring.explorer.generation import log_softmax, said_ids
-from keras_transformer.monitoring.explorer.packing import as_steps, pack
+from keras_transformer.monitoring.explorer.packing import as_steps, packed
 from keras_transformer.monitoring.explorer.reading import Reading, read
 from keras_transformer.tasks.task import Task
 
@@ -69,4 +69,4 @@ def loss_of(task: Task, found: Sequence[Reading], last: Sequence[Reading]) -> fl
 
 
 def _weights(reading):
-    return pack(np.concatenate([as_steps(one.weights).reshape(-1) for one in reading.attention]))
+    return packed(np.concatenate([as_steps(one.weights).reshape(-1) for one in reading.attention]))
