@@ -111,8 +111,8 @@ def _about_text(task, example, reading):
     weights = [as_steps(one.weights).reshape(-1) for one in reading.attention]
     special = [np.isin(row, task.tokenizer.special_ids) for row in reading.rows[: len(texts)]]
     return {
-        "text": _plain(task, example, reading.rows[0]),
-        "said": _plain(task, None, reading.rows[1]) if both else None,
+        "text": _as_said(task, example, reading.rows[0]),
+        "said": _as_said(task, None, reading.rows[1]) if both else None,
         "texts": texts,
         "special": [np.flatnonzero(x).tolist() for x in special],
         "words": _words_of(task.tokenizer, reading.rows[: len(reading.tokens)]),
@@ -122,7 +122,7 @@ def _about_text(task, example, reading):
     }
 
 
-def _plain(task, example, ids):
+def _as_said(task, example, ids):
     if isinstance(example, str):
         return example
     if isinstance(example, tuple) and isinstance(example[0], str):

@@ -14,6 +14,7 @@ SCRIPTS = (
     "attention.js",
     "block.js",
     "generation.js",
+    "heads.js",
     "neurons.js",
     "training.js",
     "positions.js",

@@ -13,7 +13,8 @@ const attention = {
       h("div", { class: "columns" },
         h("div", { class: "scroller grid-place" }, thumbnails(maps)),
         h("div", {}, large(maps, index, one))),
-      h("p", { class: "note" }, word("standingNote")));
+      h("p", { class: "note" }, word("standingNote"), " ",
+        DATA.heads ? word("withoutHead", { cost: signed(DATA.heads.costs[index][state.h - 1], 3) }) : ""));
   },
 };
 

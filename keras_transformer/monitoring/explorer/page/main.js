@@ -1,6 +1,6 @@
 // The frame: head, sections, keys, and drawing it all again when the selection changes.
 
-const SECTIONS = [overview, attention, block, generation, neurons, training, positions];
+const SECTIONS = [overview, attention, block, generation, heads, neurons, training, positions];
 const KEYS = [
   ["←", "→", "keyToken"], ["↑", "↓", "keyRow"], ["[", "]", "keyLayer"], [",", ".", "keyHead"], ["s", "keyExample"],
   ["v", "keyView"], ["l", "keyLanguage"], ["Esc", "keyFree"], ["?", "keyHelp"],

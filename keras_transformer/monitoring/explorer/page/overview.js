@@ -100,13 +100,14 @@ async function findings() {
   for (const [index, one] of DATA.layers.entries()) {
     for (let head = 0; head < one.heads; head++) {
       const numbers = await headNumbersOf(index, head), kind = numbers.kind;
-      const where = { a: one.kind, l: one.number, h: head + 1 };
+      const where = { a: one.kind, l: one.number, h: head + 1 }, cost = DATA.heads?.costs[index][head] ?? 0;
+      if (cost > 0.01 && cost > 2 * DATA.heads.errors[index][head]) found.push({ name: "cost", number: cost, where });
       if (kind.number > best.number) Object.assign(best, { ...kind, where });
       if (!["broad", "mixed"].includes(kind.name)) found.push({ ...kind, where, numbers });
       else if (numbers.best > 0.9) found.push({ name: "sharp", number: numbers.best, where, numbers });
     }
   }
-  const rank = ["align", "repeat", "previous", "next", "self", "end", "first", "sharp"];
+  const rank = ["align", "cost", "repeat", "previous", "next", "self", "end", "first", "sharp"];
   const strongest = rank.map((name) => found.filter((x) => x.name === name)
     .sort((a, b) => b.number - a.number)[0]).filter(Boolean).slice(0, 3);
   const close = await closest();

@@ -72,6 +72,11 @@ function thumbnail(map, side) {
   }, { "aria-hidden": "true" });
 }
 
+/** Says something once: a screen reader reads what changes. */
+function tell(place, text) {
+  if (place.textContent !== text) place.textContent = text;
+}
+
 function rowText(names) {
   return names.map(shown).join(" → ");
 }
@@ -138,7 +143,7 @@ function matrix({ map, rows, columns, pinned, onRow, say, key, masked, dim = new
       head.firstChild.style.background = t == null || k != null ? "" : shade(map.at(t, i));
       head.firstChild.style.color = t != null && k == null && map.at(t, i) > 0.45 ? css("--paper") : "";
     });
-    readout.textContent = t == null && k == null ? say(null) : say(t, k);
+    tell(readout, t == null && k == null ? say(null) : say(t, k));
   };
   const back = () => mark(pinned, null);
   drawn.addEventListener("mousemove", (event) => { const found = at(event); if (found) mark(...found); });
@@ -186,7 +191,7 @@ function lines({ map, rows, columns, pinned, onRow, say, key, masked }) {
         "stroke-width": Math.max(0.5, 10 * w), "stroke-opacity": 0.25 + 0.75 * w, "data-to": k, "data-from": i,
       }));
     }
-    readout.textContent = say(t);
+    tell(readout, say(t));
   };
   const back = () => draw(pinned);
   const left = rows.map((names, t) => h("button", {
