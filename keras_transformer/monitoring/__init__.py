@@ -19,6 +19,7 @@ from keras_transformer.monitoring.figures import (
     attention_images,
     position_figure,
 )
+from keras_transformer.monitoring.head_costs import HeadCosts, cheapest_heads, head_costs
 from keras_transformer.monitoring.hyperparameters import (
     Hyperparameters,
     log_hyperparameters,
@@ -28,6 +29,7 @@ from keras_transformer.monitoring.layer_norms import LayerNorms
 from keras_transformer.monitoring.pictures import Pictures, save_pictures
 from keras_transformer.monitoring.profiler import Profiler
 from keras_transformer.monitoring.projector import Projector
+from keras_transformer.monitoring.pruning_curve import PruningCurve, pruning_curve
 from keras_transformer.monitoring.reports import (
     answers,
     classification_report,
@@ -54,11 +56,13 @@ __all__ = [
     "ConfusionMatrix",
     "EpochWatcher",
     "Graph",
+    "HeadCosts",
     "Hyperparameters",
     "LayerNorms",
     "Pictures",
     "Profiler",
     "Projector",
+    "PruningCurve",
     "Resources",
     "SampleClasses",
     "SampleGuesses",
@@ -74,8 +78,10 @@ __all__ = [
     "attention_figure",
     "attention_images",
     "attention_of",
+    "cheapest_heads",
     "classification_report",
     "confusion_matrix",
+    "head_costs",
     "legible",
     "log_charts",
     "log_hyperparameters",
@@ -83,6 +89,7 @@ __all__ = [
     "plot_confusion",
     "position_figure",
     "position_table",
+    "pruning_curve",
     "regression_report",
     "report",
     "save_pictures",
