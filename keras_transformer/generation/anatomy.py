@@ -1,5 +1,6 @@
 """What generation must know of a model: its two halves, and how far it looks."""
 
+import contextlib
 from collections.abc import Iterable
 
 import keras
@@ -17,7 +18,7 @@ from keras_transformer.layers import (
     MultiHeadSelfAttention,
     PositionalEmbedding,
 )
-from keras_transformer.models.inspection import config_of
+from keras_transformer.models.inspection import config_of, is_ours
 from keras_transformer.scopes import CacheScope
 from keras_transformer.types import Tensor
 
@@ -123,15 +124,28 @@ class Anatomy:
         return self.decoder(values)
 
 
-def known_config(model: keras.Model) -> TransformerConfig | None:
-    """The `TransformerConfig` of a model, or of one inside of it; None of layers put together."""
+def known_model(model: keras.Model) -> keras.Model | None:
+    """The model, or one inside of it, that `keras_transformer.models` made; None if none is."""
     for part in [model, *model._flatten_layers(include_self=False)]:
-        if isinstance(part, keras.Model):
-            try:
-                return config_of(part)
-            except ValueError:
-                continue
+        if isinstance(part, keras.Model) and is_ours(part):
+            return part
     return None
+
+
+def known_config(model: keras.Model) -> TransformerConfig | None:
+    """The `TransformerConfig` of a known model; None of another, and where heads were pruned."""
+    known = known_model(model)
+    with contextlib.suppress(ValueError):
+        return None if known is None else config_of(known)
+    return None
+
+
+def known_length(model: keras.Model) -> int | None:
+    """The most tokens that a model reads, or None for no limit."""
+    known = known_model(model)
+    if known is None:
+        return learned_length(model._flatten_layers())
+    return known.get_layer("embedding").max_sequence_length
 
 
 def _logits(output):

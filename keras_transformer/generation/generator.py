@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from keras_transformer.checks import require
-from keras_transformer.generation.anatomy import Anatomy, known_config
+from keras_transformer.generation.anatomy import Anatomy, known_model
 from keras_transformer.generation.names import get_sampler
 from keras_transformer.generation.programs import Programs
 from keras_transformer.generation.room import Room
@@ -16,6 +16,7 @@ from keras_transformer.generation.rules import Rule
 from keras_transformer.generation.samplers import Sampler
 from keras_transformer.generation.stream import stream_text
 from keras_transformer.generation.text_stream import Decode
+from keras_transformer.models.inspection import pad_id_of
 from keras_transformer.types import Tensor
 
 Ids = Tensor | Sequence[Sequence[int]]
@@ -104,14 +105,14 @@ class Generator:
             "a start_id for an encoder-decoder",
             start_id=start_id,
         )
-        config = known_config(model)
-        if pad_id is None:  # of layers put together by hand it is 0, as usual
-            pad_id = config.pad_id if config else 0
+        known = known_model(model)
+        own = pad_id_of(known) if known else 0  # of layers put together by hand, as usual
+        pad_id = own if pad_id is None else pad_id
         self.pad_id = self.end_ids[0] if pad_id is None else pad_id
         self.max_new_tokens = max_new_tokens
         self.rules = tuple(rules)
         # Padding of a source is hidden for sure where the model is one of ours.
-        hides_padding = not self.encoder or bool(config and config.pad_id == self.pad_id)
+        hides_padding = not self.encoder or bool(known and own == self.pad_id)
         self.room = Room(self.anatomy, max_new_tokens, context, hides_padding)
         self.context = self.room.context
         self.programs = Programs(

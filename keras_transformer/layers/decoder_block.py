@@ -22,7 +22,8 @@ class DecoderBlock(TransformerBlock):
     passes over it when it is called without one.
 
     Args:
-        num_heads: int, N.
+        num_heads: int, N; or a dict of the numbers of `"self_attention"` and `"cross_attention"`,
+            which differ after `models.prune_heads`.
         intermediate_dim: int, F, the width inside the feed-forward network.
         dropout: float, share of each sublayer's output that is dropped in training.
         activation: name or function, the feed-forward network's nonlinearity.

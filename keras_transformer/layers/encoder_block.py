@@ -15,12 +15,12 @@ class EncoderBlock(TransformerBlock):
     """Self-attention in both directions, then a feed-forward network.
 
     Args:
-        num_heads: int, N.
+        num_heads: int, N; or a dict, `{"self_attention": N}`, as `models.prune_heads` leaves it.
         intermediate_dim: int, F, the width inside the feed-forward network.
         dropout: float, share of each sublayer's output that is dropped in training.
         activation: name or function, the feed-forward network's nonlinearity.
         normalize_first: bool, norm before each sublayer (pre-norm) instead of after its residual.
-        num_key_value_heads: int, K, see `MultiHeadSelfAttention`. None means N.
+        num_key_value_heads: int, K, see `MultiHeadSelfAttention`, or such a dict. None means N.
         key_dim: int, H, the size of a head. None means `D / N`.
         rotary: a `RotaryEmbedding` for self-attention, or None.
         attention_dropout: float, share of the attention weights that is dropped in training.

@@ -29,6 +29,10 @@ class Projection(Recomputable, keras.layers.Dense):
         added = ops.matmul(self.lora_kernel_a, self.lora_kernel_b)
         return ops.add(self._kernel, self.lora_alpha / self.lora_rank * added)
 
+    def variables_by_input(self) -> list[keras.Variable]:
+        """The terms of the kernel, of which each has a row for every input."""
+        return [self._kernel, *([self.lora_kernel_a] if self.lora_enabled else [])]
+
     def quantize(
         self, mode: str | None = None, type_check: bool = True, config: Any | None = None
     ) -> None:

@@ -25,13 +25,13 @@ class TransformerBlock(Layer):
 
     def __init__(
         self,
-        num_heads: int,
+        num_heads: int | dict[str, int],
         intermediate_dim: int,
         dropout: float = 0.0,
         activation: Activation = "relu",
         normalize_first: bool = False,
         *,
-        num_key_value_heads: int | None = None,
+        num_key_value_heads: int | dict[str, int] | None = None,
         key_dim: int | None = None,
         rotary: RotaryEmbedding | dict | None = None,
         attention_dropout: float = 0.0,
@@ -101,9 +101,9 @@ class TransformerBlock(Layer):
         return self.sublayer(
             attention_class,
             name,
-            num_heads=self.num_heads,
+            num_heads=heads_of(name, self.num_heads),
             key_dim=self.key_dim,
-            num_key_value_heads=self.num_key_value_heads,
+            num_key_value_heads=heads_of(name, self.num_key_value_heads),
             attention_dropout=self.attention_dropout,
             **arguments,
         )
@@ -123,3 +123,15 @@ class TransformerBlock(Layer):
 
     def compute_mask(self, x: Tensor, previous_mask: Mask = None) -> Mask:
         return whole_mask(previous_mask, x)
+
+
+def heads_of(sublayer: str, heads: Any) -> Any:
+    """How many heads a block's attention `sublayer` has: `heads`, or what it says by name.
+
+    >>> heads_of("self_attention", 8), heads_of("self_attention", {"self_attention": 3})
+    (8, 3)
+    """
+    if not isinstance(heads, dict):
+        return heads
+    require(sublayer in heads, f"heads of {sublayer}", heads=dict(heads))
+    return heads[sublayer]

@@ -41,7 +41,7 @@ def config_of(model: keras.Model) -> TransformerConfig:
         The config it was made of. `pooler` is whether this model has the pooled output.
 
     Raises:
-        ValueError: for any other model.
+        ValueError: for any other model, and for one whose heads were pruned: no config says it.
 
     Example:
 
@@ -51,15 +51,14 @@ def config_of(model: keras.Model) -> TransformerConfig:
     >>> config_of(kt.models.decoder_only(config)) == config
     True
     """
+    require(is_ours(model), "a model of keras_transformer.models", model=model.name)
     layers: dict[str, Any] = {layer.name: layer for layer in model.layers}
-    embedding: Any = layers.get("embedding")
+    embedding: Any = layers["embedding"]
     encoder, decoder = (layers.get(f"{side}_block_0") for side in ("encoder", "decoder"))
     block: Any = encoder or decoder
+    pruned = [x.name for x in model.layers if isinstance(getattr(x, "num_heads", None), dict)]
     require(
-        isinstance(embedding, PositionalEmbedding)
-        and isinstance(block, EncoderBlock | DecoderBlock),
-        "a model of keras_transformer.models",
-        model=model.name,
+        not pruned, "a model whose heads were not pruned", model=model.name, pruned_blocks=pruned
     )
     count = {
         kind: sum(isinstance(layer, kind) for layer in model.layers)
@@ -96,12 +95,20 @@ def config_of(model: keras.Model) -> TransformerConfig:
         pooler=pooled is not None,
         pooler_activation=pooled.activation.__name__ if pooled else "tanh",
         initializer_range=getattr(initializer, "stddev", 0.0) if normal else None,
-        pad_id=_pad_id(model),
+        pad_id=pad_id_of(model),
         line_start_id=packed[0].start_id if packed else None,
     )
 
 
-def _pad_id(model):
+def is_ours(model: keras.Model) -> bool:
+    """Whether `keras_transformer.models` made a model; since then heads may have been pruned."""
+    layers = {layer.name: layer for layer in model.layers}
+    block = layers.get("encoder_block_0", layers.get("decoder_block_0"))
+    is_block = isinstance(block, EncoderBlock | DecoderBlock)
+    return is_block and isinstance(layers.get("embedding"), PositionalEmbedding)
+
+
+def pad_id_of(model: keras.Model) -> int | None:
     """What token ids are compared with to find padding, or None."""
     for operation in model.operations:
         if isinstance(operation, PaddingMask):

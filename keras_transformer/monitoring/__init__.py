@@ -20,6 +20,7 @@ from keras_transformer.monitoring.figures import (
     attention_images,
     position_figure,
 )
+from keras_transformer.monitoring.head_costs import HeadCosts, cheapest_heads, head_costs
 from keras_transformer.monitoring.hyperparameters import (
     Hyperparameters,
     log_hyperparameters,
@@ -30,6 +31,7 @@ from keras_transformer.monitoring.neurons import Neuron, neurons
 from keras_transformer.monitoring.pictures import Pictures, save_pictures
 from keras_transformer.monitoring.profiler import Profiler
 from keras_transformer.monitoring.projector import Projector
+from keras_transformer.monitoring.pruning_curve import PruningCurve, pruning_curve
 from keras_transformer.monitoring.reports import (
     answers,
     classification_report,
@@ -56,12 +58,14 @@ __all__ = [
     "ConfusionMatrix",
     "EpochWatcher",
     "Graph",
+    "HeadCosts",
     "Hyperparameters",
     "LayerNorms",
     "Neuron",
     "Pictures",
     "Profiler",
     "Projector",
+    "PruningCurve",
     "Resources",
     "SampleClasses",
     "SampleGuesses",
@@ -77,9 +81,11 @@ __all__ = [
     "attention_figure",
     "attention_images",
     "attention_of",
+    "cheapest_heads",
     "classification_report",
     "confusion_matrix",
     "explore",
+    "head_costs",
     "legible",
     "log_charts",
     "log_hyperparameters",
@@ -88,6 +94,7 @@ __all__ = [
     "plot_confusion",
     "position_figure",
     "position_table",
+    "pruning_curve",
     "regression_report",
     "report",
     "save_pictures",

@@ -13,7 +13,7 @@ from rich.progress import Progress
 from keras_transformer import zoo
 from keras_transformer.checks import refusal, require
 from keras_transformer.data import length_batches
-from keras_transformer.generation.anatomy import known_config, learned_length
+from keras_transformer.generation.anatomy import known_config, known_length
 from keras_transformer.tasks import loading
 from keras_transformer.text import Tokenizer
 from keras_transformer.zoo.checkpoint import find
@@ -33,7 +33,8 @@ class Task:
 
     Attributes:
         max_length: That number, or None where the model has no limit.
-        config: The model's `TransformerConfig`, or None of layers put together by hand.
+        config: The model's `TransformerConfig`, or None of layers put together by hand, or
+            pruned.
         before, after: Lists of ids, the special tokens around a line.
         cuts_left: Whether a line that is cut loses its beginning.
 
@@ -51,8 +52,8 @@ class Task:
     ) -> None:
         self.model = model
         self.tokenizer = tokenizer
-        self.config = config = known_config(model)
-        most = config.max_sequence_length if config else learned_length(model._flatten_layers())
+        self.config = known_config(model)
+        most = known_length(model)
         self.max_length = min((n for n in (max_length, most) if n is not None), default=None)
         self.before, self.after = self._around()
         self.cuts_left = tokenizer.cuts_left

@@ -11,6 +11,7 @@ import numpy as np
 from keras_transformer.checks import require
 from keras_transformer.data import round_up
 from keras_transformer.generation.samplers import Sampler
+from keras_transformer.layers import PackedLines
 from keras_transformer.tasks.generators import Generators
 from keras_transformer.tasks.task import Answers, Lines, Task, progress_bar
 from keras_transformer.tasks.writing import WritingSettings, settings_of_published
@@ -172,8 +173,8 @@ class TextGenerator(Task):
         return (piece for [piece] in generator.stream(rows, self._decode, asked.stop))
 
     def _around(self):
-        start = self.config.line_start_id if self.config else None
-        return (list(self.tokenizer.prefix_ids) if start is None else [start]), []
+        packed = [x for x in self.model._flatten_layers() if isinstance(x, PackedLines)]
+        return ([packed[0].start_id] if packed else list(self.tokenizer.prefix_ids)), []
 
     def _problem(self, line, row):
         if not row:

@@ -126,6 +126,16 @@ CASES = {
         BLOCK,
         {"x": X, "memory": MEMORY, "mask": MASK, "memory_mask": MEMORY_MASK},
     ),
+    "pruned_decoder_block": (
+        kt.DecoderBlock,
+        {
+            **BLOCK,
+            "num_heads": {"self_attention": 3, "cross_attention": 4},
+            "num_key_value_heads": {"self_attention": 1, "cross_attention": 2},
+            "key_dim": 4,
+        },
+        {"x": X, "memory": MEMORY, "mask": MASK, "memory_mask": MEMORY_MASK},
+    ),
     "llama_decoder_block": (kt.DecoderBlock, {**BLOCK, **GROUPED, **LLAMA, "window": 2}, {"x": X}),
 }
 

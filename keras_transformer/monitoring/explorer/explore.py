@@ -25,6 +25,7 @@ from keras_transformer.monitoring.explorer.positions import about_positions
 from keras_transformer.monitoring.explorer.reading import Reading, read
 from keras_transformer.monitoring.explorer.subject import finished, kind_of_task, subject
 from keras_transformer.monitoring.explorer.training import Checkpoints, about_training
+from keras_transformer.monitoring.explorer.worth import about_heads
 from keras_transformer.tasks.task import Task
 
 
@@ -48,8 +49,10 @@ def explore(
             model they are ids, lists of int, or pairs of these for a source and a target.
         path: Where to.
         title: What the page is called. Default `None`: the model's name.
-        reference: List of texts like the examples, better some hundred: those that excite neurons
-            most are found among them. Default: the examples.
+        reference: List of texts, better some hundred: those that excite neurons most are found
+            among them, and heads are rated on them if they say what should be said: pairs `(source,
+            target)` of a translator, `(text, label)` of a classifier, texts of others. Default: the
+            examples, which rate nothing.
         checkpoints: List of `(updates, path)` as of `kt.training.early_checkpoints`, for the slider
             that shows attention being learned.
 
@@ -119,6 +122,7 @@ def contents(
     blocks, pieces = about_blocks(task, readings, walks, opened["example"])
     data |= blocks
     data |= about_neurons(task, readings, list(reference) or examples)
+    data["heads"] = about_heads(task, list(reference))
     fill_room(data, pieces)
     return data
 

@@ -10,6 +10,7 @@ from keras_transformer.monitoring.explorer.packing import packed, packed_json
 from keras_transformer.monitoring.explorer.reading import Reading, blocks_of
 from keras_transformer.monitoring.explorer.subject import BareModel
 from keras_transformer.monitoring.neurons import neurons
+from keras_transformer.tasks import TextClassifier
 from keras_transformer.tasks.task import Task
 
 STRONGEST = 8  # neurons that fire most for a token
@@ -23,6 +24,8 @@ def about_neurons(task: Task, readings: Sequence[Reading], texts: Sequence[Any])
         readings: The page's texts.
         texts: Reference texts, as of `monitoring.neurons`.
     """
+    if isinstance(task, TextClassifier):
+        texts = [text[0] if isinstance(text, tuple) else text for text in texts]
     paths = [path for path in blocks_of(task.model) if path in readings[0].calls]
     found: dict[int, Any] = {}
     # Of ids alone nobody knows which text a block reads, of two.

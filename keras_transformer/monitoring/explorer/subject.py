@@ -83,6 +83,8 @@ def in_float32(task: Task) -> Task:
         return task
     task = copy.copy(task)
     task.model = with_precision(task.model, "float32")
+    if isinstance(task, tasks.Translator):
+        task.generators = {}  # which have the model before
     return task
 
 
