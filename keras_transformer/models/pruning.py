@@ -82,9 +82,9 @@ def prune_heads(model: keras.Model, heads: Heads) -> keras.Model:
 
 @contextlib.contextmanager
 def heads_off(model: keras.Model, heads: Heads) -> Iterator[None]:
-    """Within it, these attention heads of a model contribute nothing, to nobody who has the model.
+    """Within it some attention heads of a model contribute nothing, whoever runs it meanwhile.
 
-    The rows that read them, in the kernel of the layer's output map, are 0 meanwhile. Only values
+    The rows that read them, in the kernel of the layer's output map, are 0. Only values
     of variables change, so what is compiled goes on working. All of a layer's heads may be off, and
     single ones of those that share keys and values.
 

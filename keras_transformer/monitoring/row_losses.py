@@ -119,8 +119,7 @@ def pairs_of(task: Translator, examples: list) -> Iterator[Batch]:
 def texts_of(task: TextGenerator, examples: list) -> Iterator[Batch]:
     """Of texts: each token after those before."""
     check(examples, is_text, "texts, each a str")
-    rows = [row for text in examples if len(row := task.inputs(text)[0]) > 1]
-    for _, ids in padded(task, rows, NOTHING):
+    for _, ids in padded(task, [task.inputs(text)[0] for text in examples], NOTHING):
         read = ids[:, :-1]
         yield [np.where(read == NOTHING, task.tokenizer.pad_id or 0, read)], ids[:, 1:]
 

@@ -141,7 +141,7 @@ def test_masks_are_a_share_and_the_same_each_time(make, tokenizer):
 
 def test_many_examples_are_read_in_few_shapes(make):
     rng = np.random.default_rng(0)
-    pairs = [[" ".join(rng.choice(WORDS, n)) for n in rng.integers(1, 11, 2)] for _ in range(300)]
+    pairs = [[" ".join(rng.choice(WORDS, n)) for n in rng.integers(1, 11, 2)] for _ in range(3000)]
     for task, examples in ((make("encoder_decoder"), pairs), (make("decoder_only"), LINES * 99)):
         losses = RowLosses(task, examples)
         shapes = {tuple(x.shape for x in [*inputs, labels]) for inputs, labels in losses.batches}
@@ -219,6 +219,10 @@ def test_heads_that_share_keys_are_cut_together():
         {"a": [2, 3], "b": [0, 1]},
         {"a": [0, 1, 2, 3], "b": [0, 1]},
     ]
+    mixed = costs_of(a=[0.0] * 4, b=[1.0] * 2)
+    mixed = dataclasses.replace(mixed, shared={"a": 2, "b": 1})
+    assert cheapest_heads(mixed, 1) == {}  # none comes before one that costs less
+    assert cheapest_heads(mixed, 3) == {"a": [0, 1], "b": [0]}
 
 
 def test_a_grouped_model_from_costs_to_a_smaller_one(make, tokenizer):
