@@ -57,7 +57,8 @@ def about_attention(
 ) -> dict[str, Any]:
     """The layers, and of each example its tokens and weights."""
     blocks = blocks_of(task.model)
-    layers, seen = [], {}
+    layers: list[dict[str, Any]] = []
+    seen: dict[str, int] = {}
     for one in readings[0].attention:
         owner = blocks.get(one.layer.rpartition("/")[0])
         stack = "decoder" if isinstance(owner, DecoderBlock) or one.kind == "cross" else "encoder"

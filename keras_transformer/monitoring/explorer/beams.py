@@ -65,9 +65,9 @@ class _Search:
         self.end_ids = tuple(np.atleast_1d(-1 if ends is None else ends).tolist())
         self.most = task.room(len(source))
         self.open = [([task.generation["start_id"]], 0.0, -1)]
-        self.finished: list[tuple[float, list[int]]] = []
-        self.steps: list[list[list]] = []
-        self.paths: list[list[list[int]]] = []
+        self.finished = []  # (score, path)
+        self.steps = []  # what is found
+        self.paths = []  # of each candidate, the places in each step
         self.going = True
 
     def extend(self, logits):

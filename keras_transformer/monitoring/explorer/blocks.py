@@ -134,7 +134,7 @@ def _embedded(task, reading, example):
     for side, ids in enumerate(reading.rows[: len(reading.tokens)]):
         rows = numpy_of(table.embeddings)[ids]
         place = ["examples", example, "embedded", side]
-        piece: dict[str, Any] = {"rows": packed(rows.astype("float16"))}
+        piece = {"rows": packed(rows.astype("float16"))}
         piece["scale"] = table.scale_embedding
         piece["position"] = table.position or ("learned" if learned else None)
         if learned:

@@ -122,7 +122,8 @@ class _Lens:
         try:
             graph = Graph(task.model, last)
             output = keras.tree.flatten(graph.output)[0]
-            self.end, self.given = graph.part(output, graph.named), graph.named
+            named: Any = graph.named
+            self.end, self.given = graph.part(output, named), named
             self(reading)
         except (ValueError, KeyError, IndexError):  # of layers put together in another way
             self.paths = []

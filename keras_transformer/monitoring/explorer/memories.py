@@ -34,7 +34,7 @@ def about_neurons(task: Task, readings: Sequence[Reading], texts: Sequence[Any])
         try:
             some = neurons(task, texts, f"{path}/feed_forward")
         except ValueError as error:
-            raise refusal("reference texts that the model can read", error) from None
+            raise refusal("reference texts that the model can read", str(error)) from None
         found[place] = packed_json([_as_json(one) for one in some if one.examples])
     return {"neurons": found, "firing": [_firing(reading, paths) for reading in readings]}
 

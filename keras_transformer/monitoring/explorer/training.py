@@ -28,7 +28,7 @@ def about_training(
         return None
     chosen = thinned(checkpoints, MOST_CHECKPOINTS - 1)
     last = task.model.get_weights()
-    found = []
+    found: list[tuple[int | None, list[Reading]]] = []
     try:
         for updates, path in chosen:
             task.model.load_weights(path)

@@ -90,9 +90,12 @@ def walk(block: Any, call: Call, reading: Reading) -> Walk:
         attentions.append(
             AttentionWalk(
                 layer.path,
-                array(given),
-                *map(array, (query, key, value, output)),
-                carried(layer, array(value), len(weights)),
+                given=array(given),
+                query=array(query),
+                key=array(key),
+                value=array(value),
+                output=array(output),
+                carried=carried(layer, array(value), len(weights)),
             )
         )
         if name == "self_attention":

@@ -10,12 +10,16 @@ from keras_transformer.monitoring.head_costs import head_costs
 from keras_transformer.monitoring.pruning_curve import pruning_curve
 from keras_transformer.tasks.task import Task
 
+RATED = 200  # texts, at most: each is read once for every head
+SCORED = 64  # which a translator translates again for each point of the curve
+POINTS = 6
+
 
 def about_heads(task: Task, texts: Sequence[Any]) -> dict[str, Any] | None:
     """The costs of all heads and the curve of pruning, or None where the texts have no loss.
 
     The costs are measured on every other text, and the curve on those between: heads are chosen on
-    the former.
+    the former. Of many the first are taken.
 
     Args:
         task: The task.
@@ -23,8 +27,8 @@ def about_heads(task: Task, texts: Sequence[Any]) -> dict[str, Any] | None:
     """
     if len(texts) < 4 or not all(_is_scored(task, text) for text in texts):
         return None
-    costs = head_costs(task, texts[::2])
-    curve = pruning_curve(task, texts[1::2], costs)
+    costs = head_costs(task, texts[::2][:RATED])
+    curve = pruning_curve(task, texts[1::2][:SCORED], costs, POINTS)
     return {
         "costs": [values.tolist() for values in costs.costs.values()],
         "errors": [np.nan_to_num(values).tolist() for values in costs.errors.values()],
