@@ -4,8 +4,8 @@
     python benchmarks/explorer.py
 
 Ten pairs of 30 tokens, a random encoder-decoder of the original paper's size (6 + 6 layers, 8
-heads, 512 and 2,048 wide) with 8,000 tokens. A hover is timed in headless Chromium, from the event until
-the layout is done: the median of 200, in the largest picture of the page.
+heads, 512 and 2,048 wide) with 8,000 tokens. A hover is timed in headless Chromium, from the event
+until the layout is done: the median of 200, in the largest picture of the page.
 """
 
 import os

@@ -647,3 +647,15 @@ def test_learned_and_rotary_positions(visit):
         .evaluate_all("all => all.slice(0, 4).map((x) => +x.dataset.value)")
     )
     assert len(numbers) == 4 and max(numbers) - min(numbers) < 1e-6
+
+
+def test_what_is_carried(visit, tasks):
+    page, task = visit("translation", "#s=1&a=cross&l=1&h=2&v=matrix"), tasks["translation"]
+    drawn(page, lambda: page.locator("[data-key=option-carried]").check())
+    shown = np.array(table_of(page.locator("#attention")))
+    reading = read(task, task.inputs(EXAMPLES["translation"][0]))
+    block = blocks_of(task.model)["decoder_block_0"]
+    own = walk(block, reading.calls[block.path], reading).attentions[1]
+    weights = next(x for x in reading.attention if x.layer == own.path).weights[1]
+    expected = weights * own.carried[1]
+    assert np.allclose(shown, expected / expected.sum(axis=1, keepdims=True), atol=2e-3)

@@ -58,7 +58,16 @@ def about_blocks(
     if not paths:
         return {"blocks": []}, iter(())
     described = [_described(blocks[path], walks[opened][path], layers) for path in paths]
-    return {"blocks": described}, _pieces(task, readings, walks, opened, paths, described)
+    carried = [_carried(walks_, layers) for walks_ in walks]
+    return {"blocks": described, "carried": carried}, _pieces(
+        task, readings, walks, opened, paths, described
+    )
+
+
+def _carried(walks, layers):
+    """How long each value is after the output map: of each layer `(N, S)`, or None."""
+    found = {one.path: one.carried for walk_ in walks.values() for one in walk_.attentions}
+    return [_half(found[path]) if path in found else None for path in layers]
 
 
 def _described(block, found, layers):

@@ -12,7 +12,7 @@ const attention = {
         choice("v", [["lines", word("lines")], ["matrix", word("matrix")], ...(state.a === "cross" ? [["alignment", word("alignment")]] : [])])),
       h("div", { class: "columns" },
         h("div", { class: "scroller grid-place" }, thumbnails(maps)),
-        h("div", {}, large(maps, index, one))),
+        h("div", {}, large(maps, index, one, await carriedHere(index)))),
       h("p", { class: "note" }, word("standingNote"), " ",
         DATA.heads ? word("withoutHead", { cost: signed(DATA.heads.costs[index][state.h - 1], 3) }) : ""));
   },
@@ -76,17 +76,31 @@ function sentence(map, rows, columns, t, k) {
 const pin = (t) => select({ t: state.t === t + 1 ? 0 : t + 1 });
 const isMasked = (map) => (t, k) => map.at(t, k) === 0;
 
-function large(maps, index, one) {
+/** How long each value is after the output map, `(N, S)`, of layers inside blocks. */
+async function carriedHere(index) {
+  const packed = DATA.carried?.[state.s - 1]?.[index];
+  return packed ? unpack(packed) : null;
+}
+
+/** Shares of what is carried: weights times the lengths of what they weigh. */
+function carriedMap(map, lengths, head) {
+  const shares = Array.from({ length: map.T }, (_, t) => {
+    const row = map.row(t).map((w, k) => w * lengths[head * map.S + k]), total = row.reduce((a, b) => a + b, 0);
+    return row.map((x) => x / (total || 1));
+  });
+  return mapOf(map.T, map.S, (t, k) => shares[t][k]);
+}
+
+function large(maps, index, one, lengths) {
   const align = state.v === "alignment";
-  let map = align
-    ? meanMap(Array.from({ length: one.heads }, (_, head) => maps(index, head)))
-    : maps(index, state.h - 1);
+  const own = (head) => (options.carried && lengths ? carriedMap(maps(index, head), lengths, head) : maps(index, head));
+  let map = align ? meanMap(Array.from({ length: one.heads }, (_, head) => own(head))) : own(state.h - 1);
   let rows = rowNames(), columns = keys();
   if (align) rows = rows.map((names) => [names.at(-1)]);
   const [q, k] = example().sides[index];
   if (options.words && example().words[q] && example().words[k]) {
     const [ofRows, ofColumns] = [align ? example().writtenWords ?? example().words[q] : example().words[q], example().words[k]];
-    rows = ofRows.map((places) => [places.map((i) => shown(align ? rows[i][0] : rows[i][0])).join("")]);
+    rows = ofRows.map((places) => [places.map((i) => shown(rows[i][0])).join("")]);
     columns = ofColumns.map((places) => places.map((i) => shown(columns[i])).join(""));
     map = wordMap(map, ofRows, ofColumns);
   }
@@ -104,7 +118,7 @@ function large(maps, index, one) {
       h("code", {}, align ? one.path : `${one.path}, ${word("head")} ${state.h - 1}`), state.t ? h("span", { class: "pinned" }, word("pinned")) : null),
     h("p", { class: "caption" }, word(one.kind === "self" ? "directionSelf" : one.kind === "causal" ? "directionCausal" : "directionCross")),
     h("div", { class: "switches" }, toggle("dim", word("dimResting", { share: percent(rest) })), toggle("roots", word("smallWeights")),
-      example().words ? toggle("words", word("wholeWords")) : null),
+      example().words ? toggle("words", word("wholeWords")) : null, lengths ? toggle("carried", word("byCarried")) : null),
     state.v === "lines" ? lines(arguments_) : matrix(arguments_), shadeKey());
 }
 
