@@ -1,5 +1,7 @@
 """What the neurons of a feed-forward network wait for, and which tokens they promote."""
 
+from __future__ import annotations
+
 import dataclasses
 import functools
 from collections.abc import Callable, Sequence
@@ -50,7 +52,7 @@ class Neuron:
 
 def neurons(
     task: Task,
-    texts: Sequence[Example],
+    texts: Sequence[Example] | ReadTexts,
     layer: str,
     indices: Sequence[int] | None = None,
     most: int = 32,
@@ -67,7 +69,7 @@ def neurons(
         task: A `tasks.Translator`, `TextGenerator`, `MaskFiller`, `TextClassifier` or
             `TextEmbedder`.
         texts: List of reference texts, as of `attention_of`: a translator's are pairs `(source,
-            target)`, or are translated first.
+            target)`, or are translated first. Or `ReadTexts`, for one layer after another.
         layer: Path of the `FeedForward` in the model, such as `"decoder_block_3/feed_forward"`.
         indices: Which neurons, from 0 to F - 1. Default `None`: the most selective ones, of which
             the weakest example is greatest relative to the mean size of all their activations. Not
@@ -105,9 +107,9 @@ def neurons(
     for index in chosen or ():
         require(0 <= index <= last, f"indices from 0 to {last}", index=index)
     is_of_source = _is_of_source(task, network)
-    every = [_activations(task, text, layer, is_of_source) for text in texts]
-    found = [(tokens, active) for tokens, active in every if tokens]
-    require(found, "a text with a token", texts=list(texts))
+    read = texts if isinstance(texts, ReadTexts) else ReadTexts(task, texts, layer)
+    found = read.of(layer, 1 if isinstance(task, Translator) and not is_of_source else 0)
+    require(found, "a text with a token", texts=read.texts)
     peaks = np.stack([active.max(axis=0) for _, active in found])  # (texts, F)
     strongest = np.argsort(-peaks, axis=0, kind="stable")[:EXAMPLES]  # (8, F), places of texts
     active = np.concatenate([active for _, active in found])  # (tokens, F)
@@ -142,22 +144,48 @@ def _is_of_source(task, network):
     return any(network in layer._flatten_layers() for layer in encoder)
 
 
-def _activations(task, text, layer, is_of_source):
-    """`(tokens, activations (T, F))` of one text, alone: so there is no padding among them."""
+class ReadTexts:
+    """Texts that a model has read once, with what all its feed-forward networks did in them.
+
+    For who looks at several of these: `neurons` takes one in place of its texts. It keeps F times
+    the number of tokens of every network, 4 bytes each.
+
+    Args:
+        task: As of `neurons`.
+        texts: As of `neurons`.
+        layer: Path of the only network that is kept. Default `None`: all are.
+    """
+
+    def __init__(self, task: Task, texts: Sequence[Example], layer: str | None = None) -> None:
+        self.texts = list(texts)
+        self.found = [_activations(task, text, layer) for text in self.texts]
+
+    def of(self, layer: str, side: int) -> list[tuple[list[str], np.ndarray]]:
+        """`(tokens, activations (T, F))` of a network, of each text with a token."""
+        found = []
+        for tokens, active in self.found:
+            if tokens[0]:
+                # More rows are those of a first token that a pooler wants; fewer are it alone.
+                rows, own = active[layer], tokens[side]
+                found.append((own[: len(rows)], rows[-len(own) :]))
+        return found
+
+
+def _activations(task, text, layer):
+    """`(tokens of each side, activations by path)` of one text, alone: so there is no padding."""
     rows = task.inputs(text)
     if not len(rows[0]):
-        return [], None
-    side = 1 if isinstance(task, Translator) and not is_of_source else 0
-    tokens = token_texts(task.tokenizer, rows[side])
+        return [[]], {}
+    count = 2 if isinstance(task, Translator) else 1
+    tokens = [token_texts(task.tokenizer, row) for row in rows[:count]]
     names = [tensor.name for tensor in task.model.inputs]
     if "masked_positions" in names:  # the last block computes these alone
-        rows[names.index("masked_positions")] = np.arange(len(tokens), dtype="int32")
+        rows[names.index("masked_positions")] = np.arange(len(tokens[0]), dtype="int32")
     with ActivationScope() as scope:
         inputs = [row[None] for row in rows]  # (1, T) each
         task.model(keras.tree.pack_sequence_as(task.model.input, inputs), training=False)
-    active = _numpy(scope.activations[layer])[0]
-    # More rows are those of a first token that a pooler wants; fewer are the first token alone.
-    return tokens[: len(active)], active[-len(tokens) :]
+    wanted = scope.activations if layer is None else {layer: scope.activations[layer]}
+    return tokens, {path: _numpy(active)[0] for path, active in wanted.items()}
 
 
 def _example(text, index):

@@ -39,7 +39,9 @@ def tokenizer():
 def config(tokenizer, **options):
     sizes = {"num_layers": 2, "num_heads": 4, "hidden_dim": 16, "intermediate_dim": 24}
     return kt.TransformerConfig(
-        vocabulary_size=tokenizer.vocabulary_size, max_sequence_length=20, **sizes | options
+        **{"vocabulary_size": tokenizer.vocabulary_size, "max_sequence_length": 20}
+        | sizes
+        | options
     )
 
 
@@ -253,3 +255,19 @@ def test_too_much_says_what_fits(monkeypatch, tmp_path):
         kt.monitoring.explore(model, [[2] * 20] * 12, tmp_path / "x.html")
     shorter = int(re.search(r"at most (\d+) tokens", str(error.value))[1])
     kt.monitoring.explore(model, [[2] * shorter] * 12, tmp_path / "x.html")
+
+
+@pytest.mark.slow
+def test_ten_sentences_of_a_model_of_the_papers_size_fit(tmp_path):
+    words = [f"w{i}" for i in range(3996)]
+    tokenizer = kt.text.train_tokenizer("whitespace", [" ".join(words)])
+    sizes = {"num_layers": 6, "num_heads": 8, "hidden_dim": 512, "intermediate_dim": 2048}
+    task = kt.tasks.Translator(
+        kt.models.encoder_decoder(config(tokenizer, **sizes, max_sequence_length=32)), tokenizer
+    )
+    rng = np.random.default_rng(1)
+    pairs = [tuple(" ".join(rng.choice(words, 29)) for _ in range(2)) for _ in range(10)]
+    file = kt.monitoring.explore(task, pairs, tmp_path / "x.html")
+    assert file.stat().st_size <= 5e6
+    data = data_of(file)
+    assert data["examples"][data["opening"]["example"]]["walks"]

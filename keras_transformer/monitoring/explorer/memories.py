@@ -9,10 +9,11 @@ from keras_transformer.checks import refusal
 from keras_transformer.monitoring.explorer.packing import packed, packed_json
 from keras_transformer.monitoring.explorer.reading import Reading, blocks_of
 from keras_transformer.monitoring.explorer.subject import BareModel
-from keras_transformer.monitoring.neurons import neurons
+from keras_transformer.monitoring.neurons import ReadTexts, neurons
 from keras_transformer.tasks import TextClassifier
 from keras_transformer.tasks.task import Task
 
+MOST_TEXTS = 100  # whose activations are held at once
 STRONGEST = 8  # neurons that fire most for a token
 
 
@@ -22,7 +23,7 @@ def about_neurons(task: Task, readings: Sequence[Reading], texts: Sequence[Any])
     Args:
         task: The task.
         readings: The page's texts.
-        texts: Reference texts, as of `monitoring.neurons`.
+        texts: Reference texts, as of `monitoring.neurons`; of many the first 100.
     """
     if isinstance(task, TextClassifier):
         texts = [text[0] if isinstance(text, tuple) else text for text in texts]
@@ -30,11 +31,12 @@ def about_neurons(task: Task, readings: Sequence[Reading], texts: Sequence[Any])
     found: dict[int, Any] = {}
     # Of ids alone nobody knows which text a block reads, of two.
     known = [] if isinstance(task, BareModel) and len(readings[0].tokens) > 1 else paths
+    try:
+        read = ReadTexts(task, texts[:MOST_TEXTS] if known else [])
+    except ValueError as error:
+        raise refusal("reference texts that the model can read", str(error)) from None
     for place, path in enumerate(known):
-        try:
-            some = neurons(task, texts, f"{path}/feed_forward")
-        except ValueError as error:
-            raise refusal("reference texts that the model can read", str(error)) from None
+        some = neurons(task, read, f"{path}/feed_forward")
         found[place] = packed_json([_as_json(one) for one in some if one.examples])
     return {"neurons": found, "firing": [_firing(reading, paths) for reading in readings]}
 
