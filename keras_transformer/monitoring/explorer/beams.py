@@ -7,7 +7,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_transformer.generation.anatomy import Anatomy
+from keras_transformer.backend.compiling import compile_for
+from keras_transformer.generation.anatomy import Anatomy, known_config
+from keras_transformer.generation.rows import pad_rows
 from keras_transformer.generation.rules import Past
 from keras_transformer.monitoring.explorer.reading import numpy_of
 from keras_transformer.scopes import CacheScope
@@ -32,28 +34,48 @@ def beams_of(task: Translator, sources: Sequence[np.ndarray]) -> list[dict[str, 
         are the places of the best one, a step each.
     """
     searches = [_Search(task, source) for source in sources]
-    anatomy, beams = Anatomy(task.model), task.sampler.beams
+    anatomy = Anatomy(task.model)
+    config, pad_id = known_config(task.model), task.tokenizer.pad_id
     groups: dict[int, list[_Search]] = {}
-    for search in searches:  # those of one length together: no source needs padding
-        groups.setdefault(len(search.source), []).append(search)
+    for search in searches:  # all together where padding is hidden for sure, or else by length
+        is_hidden = config is not None and config.pad_id == pad_id
+        groups.setdefault(0 if is_hidden else len(search.source), []).append(search)
     for group in groups.values():
-        source_ids = ops.convert_to_tensor(np.stack([search.source for search in group]))
-        memory, mask = anatomy.encode(source_ids)
-        each = [None if x is None else ops.repeat(x, beams, axis=0) for x in (memory, mask)]
-        source_ids = ops.repeat(source_ids, beams, axis=0)  # a row a hypothesis
-        state, step, most = None, 0, group[0].most
-        while any(search.going for search in group):
-            ids = np.concatenate([search.newest() for search in group])  # (R,)
-            with CacheScope(state, step, most) as scope:
-                logits = anatomy.decode(ops.convert_to_tensor(ids[:, None]), source_ids, *each)
-            logits = numpy_of(logits)[:, 0].reshape(len(group), beams, -1)
-            parents = [search.extend(own) for search, own in zip(group, logits, strict=True)]
-            rows = np.concatenate([beams * i + own for i, own in enumerate(parents)])
-            past = keras.tree.map_structure(
-                lambda x, rows=rows: ops.take(x, rows, axis=0), scope.state["past"]
-            )
-            state, step = {**scope.state, "past": past}, step + 1
+        _run(task.model, anatomy, group, pad_id)
     return [search.found() for search in searches]
+
+
+def _run(model, anatomy, group, pad_id):
+    """Runs some searches, a token of all their open hypotheses a step, with a cache."""
+    beams, most = group[0].sampler.beams, max(search.most for search in group)
+    source_ids, _ = pad_rows([search.source for search in group], pad_id)
+    source_ids = ops.convert_to_tensor(source_ids.astype("int32"))
+    memory, mask = anatomy.encode(source_ids)
+    given = [None if x is None else ops.repeat(x, beams, axis=0) for x in (memory, mask)]
+    given = [ops.repeat(source_ids, beams, axis=0), *given]  # a row a hypothesis
+
+    def decode(ids, step, state, given):
+        with CacheScope(state, step, most) as scope:
+            logits = anatomy.decode(ids, *given)
+        return logits[:, 0], scope.state
+
+    def go_on(ids, rows, step, state, given):
+        past = keras.tree.map_structure(lambda x: ops.take(x, rows, axis=0), state["past"])
+        return decode(ids, step, {**state, "past": past}, given)
+
+    compiled, state, rows = compile_for(model, go_on), None, None
+    for step in range(most):
+        ids = np.concatenate([search.newest() for search in group])[:, None]  # (R, 1)
+        ids, place = (ops.convert_to_tensor(x, "int32") for x in (ids, step))
+        if state is None:
+            logits, state = decode(ids, place, None, given)
+        else:
+            logits, state = compiled(ids, ops.convert_to_tensor(rows), place, state, given)
+        each = numpy_of(logits).reshape(len(group), beams, -1)
+        parents = [search.extend(own) for search, own in zip(group, each, strict=True)]
+        if not any(search.going for search in group):
+            return
+        rows = np.concatenate([beams * i + own for i, own in enumerate(parents)]).astype("int32")
 
 
 class _Search:
@@ -89,7 +111,9 @@ class _Search:
         count = beams * (1 + len(self.end_ids)) if beams > 1 else 1
         scores = np.asarray(ops.convert_to_numpy(self._rated(logits, n)), "float64")
         total = np.array([score for _, score, *_ in self.open])[:, None] + scores
-        flat = np.argsort(-total.ravel(), kind="stable")[:count]
+        flat = total.ravel()
+        best = np.argpartition(-flat, min(count, flat.size) - 1)[:count]
+        flat = best[np.lexsort((best, -flat[best]))]  # of equal ones the first
         step, paths, kept = [], [], []
         for rank, place in enumerate(flat.tolist()):
             row, token = divmod(place, total.shape[1])

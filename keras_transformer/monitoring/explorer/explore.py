@@ -26,6 +26,7 @@ from keras_transformer.monitoring.explorer.reading import Reading, read
 from keras_transformer.monitoring.explorer.subject import finished, kind_of_task, subject
 from keras_transformer.monitoring.explorer.training import Checkpoints, about_training
 from keras_transformer.monitoring.explorer.worth import about_heads
+from keras_transformer.tasks import MaskFiller
 from keras_transformer.tasks.task import Task
 
 
@@ -121,7 +122,10 @@ def contents(
     walks = walks_of(task, readings)
     blocks, pieces = about_blocks(task, readings, walks, opened["example"])
     data |= blocks
-    data |= about_neurons(task, readings, list(reference) or examples)
+    texts = list(reference)
+    if isinstance(task, MaskFiller) and not texts:
+        texts = list(examples)  # read again: of those in hand the last block has the masks alone
+    data |= about_neurons(task, readings, texts)
     data["heads"] = about_heads(task, list(reference))
     fill_room(data, pieces)
     return data

@@ -23,7 +23,8 @@ def about_neurons(task: Task, readings: Sequence[Reading], texts: Sequence[Any])
     Args:
         task: The task.
         readings: The page's texts.
-        texts: Reference texts, as of `monitoring.neurons`; of many the first 100.
+        texts: Reference texts, as of `monitoring.neurons`; of many the first 100. Without any they
+            are the page's.
     """
     if isinstance(task, TextClassifier):
         texts = [text[0] if isinstance(text, tuple) else text for text in texts]
@@ -31,14 +32,23 @@ def about_neurons(task: Task, readings: Sequence[Reading], texts: Sequence[Any])
     found: dict[int, Any] = {}
     # Of ids alone nobody knows which text a block reads, of two.
     known = [] if isinstance(task, BareModel) and len(readings[0].tokens) > 1 else paths
-    try:
-        read = ReadTexts(task, texts[:MOST_TEXTS] if known else [])
-    except ValueError as error:
-        raise refusal("reference texts that the model can read", str(error)) from None
+    read = _read_texts(task, readings, texts if known else [])
     for place, path in enumerate(known):
         some = neurons(task, read, f"{path}/feed_forward")
         found[place] = packed_json([_as_json(one) for one in some if one.examples])
     return {"neurons": found, "firing": [_firing(reading, paths) for reading in readings]}
+
+
+def _read_texts(task, readings, texts):
+    """The reference texts; without any the page's own, which were read already."""
+    if texts:
+        try:
+            return ReadTexts(task, texts[:MOST_TEXTS])
+        except ValueError as error:
+            raise refusal("reference texts that the model can read", str(error)) from None
+    read = ReadTexts(task, [])
+    read.found = [(reading.tokens, reading.activations) for reading in readings]
+    return read
 
 
 def _as_json(one):

@@ -359,14 +359,7 @@ function times(x, { kernel, bias }) {
 function learned(x, { kernel, bias }, query) {
   const [D, H] = kernel.shape, most = Math.max(...Array.from(kernel, Math.abs));
   const high = Math.max(1, Math.min(6, Math.floor(300 / D))), side = Math.max(2, Math.min(10, Math.floor(640 / H)));
-  const drawn = canvas(H * side, D * high, (c) => {
-    for (let d = 0; d < D; d++) {
-      for (let i = 0; i < H; i++) {
-        c.fillStyle = signedShade(kernel[d * H + i], most);
-        c.fillRect(i * side, d * high, side, high);
-      }
-    }
-  }, { role: "img", "aria-label": word("learnedMatrix", { rows: D, columns: H }) });
+  const drawn = signedRaster(D, H, side, high, (d, i) => kernel[d * H + i], most, word("learnedMatrix", { rows: D, columns: H }));
   const mark = h("div", { class: "mark column", style: { display: "block", top: "0", width: `${side}px`, height: `${D * high}px` } });
   const sum = h("div", { class: "products", "aria-live": "polite" });
   const entry = h("input", { type: "range", min: 0, max: H - 1, "data-key": "entry", "aria-label": word("entry") });

@@ -13,6 +13,7 @@ async function draw() {
   document.documentElement.lang = state.lang === "pt" ? "pt-BR" : "en";
   if (mode) document.documentElement.dataset.mode = mode;
   else delete document.documentElement.dataset.mode;
+  colours.clear();
   document.title = `${DATA.title} · ${word("explorer")}`;
   const parts = [];
   for (const section of SECTIONS) {

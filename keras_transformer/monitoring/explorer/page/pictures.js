@@ -1,9 +1,18 @@
 // Pictures: matrices, lines, keys, and the tables behind them.
 
-const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+// Colours are asked for at every cell: they are kept until the next drawing.
+const colours = new Map();
+
+function css(name) {
+  if (!colours.has(name)) colours.set(name, getComputedStyle(document.documentElement).getPropertyValue(name).trim());
+  return colours.get(name);
+}
+
+const parsed = new Map();
 
 function channels(colour) {
-  return [1, 3, 5].map((i) => parseInt(colour.slice(i, i + 2), 16));
+  if (!parsed.has(colour)) parsed.set(colour, [1, 3, 5].map((i) => parseInt(colour.slice(i, i + 2), 16)));
+  return parsed.get(colour);
 }
 
 function mix(from, to, share) {
@@ -51,25 +60,45 @@ function hatch(context, x, y, width, height) {
   context.restore();
 }
 
-/** A whole map in some pixels, a cell a pixel before it is scaled. */
-function thumbnail(map, side) {
+/** Cells of `colour(row, column)`, `[r, g, b]`, a pixel each before they are scaled. */
+function raster(rows, columns, width, height, colour, props = { "aria-hidden": "true" }) {
   const small = document.createElement("canvas");
-  small.width = map.S;
-  small.height = map.T;
-  const context = small.getContext("2d"), image = context.createImageData(map.S, map.T);
-  const [paper, full] = [channels(css("--paper")), channels(css("--full"))];
-  for (let t = 0; t < map.T; t++) {
-    for (let k = 0; k < map.S; k++) {
-      const w = map.at(t, k), share = options.roots ? Math.sqrt(w) : w;
-      paper.forEach((x, i) => { image.data[4 * (t * map.S + k) + i] = x + (full[i] - x) * share; });
-      image.data[4 * (t * map.S + k) + 3] = 255;
+  small.width = columns;
+  small.height = rows;
+  const context = small.getContext("2d"), image = context.createImageData(columns, rows);
+  for (let t = 0; t < rows; t++) {
+    for (let k = 0; k < columns; k++) {
+      const place = 4 * (t * columns + k), own = colour(t, k);
+      for (let i = 0; i < 3; i++) image.data[place + i] = own[i];
+      image.data[place + 3] = 255;
     }
   }
   context.putImageData(image, 0, 0);
-  return canvas(side, side, (context) => {
+  return canvas(width, height, (context) => {
     context.imageSmoothingEnabled = false;
-    context.drawImage(small, 0, 0, side, side);
-  }, { "aria-hidden": "true" });
+    context.drawImage(small, 0, 0, width, height);
+  }, props);
+}
+
+/** From one colour to another, as numbers. */
+function blend(from, to) {
+  const [a, b] = [channels(css(from)), channels(css(to))];
+  return (share) => a.map((x, i) => x + (b[i] - x) * share);
+}
+
+/** A whole map in some pixels. */
+function thumbnail(map, side) {
+  const colour = blend("--paper", "--full");
+  return raster(map.T, map.S, side, side, (t, k) => colour(options.roots ? Math.sqrt(map.at(t, k)) : map.at(t, k)));
+}
+
+/** Signed numbers as colours, between -most and most. */
+function signedRaster(rows, columns, side, high, value, most, label) {
+  const [more, less] = [blend("--paper", "--plus"), blend("--paper", "--minus")];
+  return raster(rows, columns, columns * side, rows * high, (t, k) => {
+    const x = value(t, k), share = Math.min(1, Math.abs(x) / (most || 1));
+    return x < 0 ? less(share) : more(share);
+  }, { role: "img", "aria-label": label });
 }
 
 /** Says something once: a screen reader reads what changes. */

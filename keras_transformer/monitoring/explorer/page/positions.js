@@ -29,11 +29,13 @@ function stepMap(D, k) {
 
 /** How far the map misses, at most, over some places; an odd last sine has no cosine. */
 function mapMisses(D, k, places) {
-  const M = stepMap(D, k), half = Math.ceil(D / 2);
+  const M = stepMap(D, k), half = Math.ceil(D / 2), pairs = Math.floor(D / 2);
   let most = 0;
   for (let p = 0; p < places; p++) {
     const from = sinusoid(p, D), to = sinusoid(p + k, D);
-    M.forEach((row, i) => { if (!(D % 2 && i === half - 1)) most = Math.max(most, Math.abs(dot(row, from) - to[i])); });
+    for (let i = 0; i < pairs; i++) { // all other entries of these rows are 0
+      for (const row of [i, half + i]) most = Math.max(most, Math.abs(M[row][i] * from[i] + M[row][half + i] * from[half + i] - to[row]));
+    }
   }
   return most;
 }
@@ -42,11 +44,10 @@ function drawSinusoids(root) {
   const D = DATA.positions.width, count = 50, place = h("div", {});
   positionOptions.pair ??= Math.floor(D / 8);
   const side = Math.max(1, Math.min(8, Math.floor(640 / D)));
-  const picture = canvas(D * side, count * 4, (c) => {
-    for (let p = 0; p < count; p++) sinusoid(p, D).forEach((x, i) => { c.fillStyle = signedShade(x, 1); c.fillRect(i * side, p * 4, side, 4); });
-  }, { role: "img", "aria-label": word("sinusoidsPicture", { count, width: D }) });
+  const rows = Array.from({ length: count }, (_, p) => sinusoid(p, D));
+  const picture = signedRaster(count, D, side, 4, (p, i) => rows[p][i], 1, word("sinusoidsPicture", { count, width: D }));
   const show = () => {
-    const { p, k, pair } = positionOptions, own = sinusoid(p, D), products = Array.from({ length: count }, (_, other) => dot(own, sinusoid(other, D)));
+    const { p, k, pair } = positionOptions, own = sinusoid(p, D), products = rows.map((other) => dot(own, other)), missed = mapMisses(D, k, count);
     const w = 10000 ** ((-2 * pair) / D), most = Math.max(...products.map(Math.abs)), wide = 620, high = 110;
     const curve = h("svg", { width: wide, height: high, role: "img", "aria-label": word("similarTo", { p }) },
       h("polyline", { points: products.map((x, i) => `${(i * wide) / count},${high / 2 - (x / most) * (high / 2 - 4)}`).join(" "), fill: "none", stroke: css("--full"), "stroke-width": 2 }),
@@ -56,7 +57,7 @@ function drawSinusoids(root) {
     place.replaceChildren(h("h3", {}, word("placeIs", { p })), strip(`p(${p})`, own, { most: 1 }), h("h3", {}, word("similarTo", { p })), h("div", { class: "scroller" }, curve),
       tableTools(() => [[word("place_"), word("row_plain")], ...products.map((x, i) => [i, x])], h("div", { class: "scroller" }), "similarity", () => curve, 3),
       h("h3", {}, word("oneMap", { k })), h("div", { class: "learned" }, clock, h("div", {}, h("p", { class: "words" }, word("clockAbout", { pair, angle: fixed(k * w, 4) })),
-        h("p", {}, word("mapError", { k }), " ", h("data", { value: mapMisses(D, k, count), class: "map-error" }, mapMisses(D, k, count).toExponential(0))))));
+        h("p", {}, word("mapError", { k }), " ", h("data", { value: missed, class: "map-error" }, missed.toExponential(0))))));
   };
   show();
   root.append(...about("position"), h("p", { class: "caption" }, word("layout", { half: Math.ceil(D / 2), width: D })), h("div", { class: "scroller" }, picture),
@@ -65,9 +66,7 @@ function drawSinusoids(root) {
 
 async function drawLearned(root) {
   const similar = await unpack(DATA.positions.similar), count = similar.shape[0], side = Math.max(2, Math.floor(420 / count)), place = h("div", {});
-  const picture = canvas(count * side, count * side, (c) => {
-    for (let p = 0; p < count; p++) for (let q = 0; q < count; q++) { c.fillStyle = signedShade(similar[p * count + q] / 127, 1); c.fillRect(q * side, p * side, side, side); }
-  }, { role: "img", "aria-label": word("learnedPicture", { count }) });
+  const picture = signedRaster(count, count, side, side, (p, q) => similar[p * count + q], 127, word("learnedPicture", { count }));
   const show = () => {
     const { p, k } = positionOptions, row = Array.from({ length: count }, (_, q) => similar[Math.min(p, count - 1) * count + q] / 127), missed = DATA.positions.misses[k - 1];
     place.replaceChildren(h("h3", {}, word("similarTo", { p })), strip(`p(${p}) · p`, row, { most: 1 }), h("p", {}, missed == null ? word("noMapKnown") : word("noFixedMap", { k, missed: fixed(missed, 2) })));
