@@ -104,8 +104,13 @@ document.addEventListener("click", (event) => {
 });
 addEventListener("hashchange", () => { readAddress(); draw(); });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => draw());
-let narrow;
-addEventListener("resize", () => { clearTimeout(narrow); narrow = setTimeout(draw, 150); });
+let resized, width = innerWidth;
+addEventListener("resize", () => {
+  if (innerWidth === width) return; // a phone's bars come and go
+  width = innerWidth;
+  clearTimeout(resized);
+  resized = setTimeout(draw, 150);
+});
 
 (async () => {
   state.lang = FIELDS.lang.default;
