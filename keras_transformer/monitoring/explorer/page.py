@@ -13,6 +13,8 @@ SCRIPTS = (
     "overview.js",
     "attention.js",
     "block.js",
+    "walk.js",
+    "steps.js",
     "generation.js",
     "heads.js",
     "neurons.js",

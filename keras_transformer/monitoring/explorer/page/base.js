@@ -184,10 +184,3 @@ function select(changes) {
   if (location.hash === wanted) draw();
   else location.hash = wanted; // which draws
 }
-
-// ---- what is pointed at, without a trace in the address ---------------------------------------
-
-const pointers = [];
-function pointAt(what) {
-  for (const tell of pointers) tell(what);
-}
