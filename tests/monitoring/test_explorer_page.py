@@ -659,3 +659,10 @@ def test_what_is_carried(visit, tasks):
     weights = next(x for x in reading.attention if x.layer == own.path).weights[1]
     expected = weights * own.carried[1]
     assert np.allclose(shown, expected / expected.sum(axis=1, keepdims=True), atol=2e-3)
+
+
+def test_the_masked_place_is_marked(visit):
+    page = visit("masked", "#s=1&a=self&l=2&h=1")  # a [MASK] runs and a dog [MASK]
+    assert page.locator("#generation mark").text_content() == "[MASK]"
+    assert page.locator("#overview .shaded .query").text_content() == "[MASK]"
+    assert page.locator("#attention .row-label").count() == 2

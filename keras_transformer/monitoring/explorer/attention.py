@@ -115,12 +115,21 @@ def _about_text(task, example, reading):
         "text": _as_said(task, example, reading.rows[0]),
         "said": _as_said(task, None, reading.rows[1]) if both else None,
         "texts": texts,
+        "wanted": _wanted(task, reading),
         "special": [np.flatnonzero(x).tolist() for x in special],
         "words": _words_of(task.tokenizer, reading.rows[: len(reading.tokens)]),
         **_written(task, reading),
         "sides": sides,
         "weights": packed(np.concatenate(weights)),
     }
+
+
+def _wanted(task, reading):
+    """The places that a masked language model guesses, or None of others."""
+    for tensor, row in zip(task.model.inputs, reading.rows, strict=True):
+        if tensor.name == "masked_positions":
+            return row.tolist()
+    return None
 
 
 def _as_said(task, example, ids):

@@ -54,8 +54,9 @@ function choose(step) {
 /** What stood before, of a decoder, or around a place that is guessed. */
 function contextOf(step) {
   const decoder = DATA.layers.findIndex((one) => one.kind !== "self");
-  const tokens = queries(state.s, decoder < 0 ? 0 : decoder);
-  return h("small", {}, tokens.slice(Math.max(0, step - 6), step + 1).map((token) => [chip(token), " "]), decoder < 0 ? "" : "→");
+  if (decoder >= 0) return h("small", {}, queries(state.s, decoder).slice(Math.max(0, step - 6), step + 1).map((token) => [chip(token), " "]), "→");
+  const tokens = example().texts[0], place = example().wanted?.[step] ?? step, first = Math.max(0, place - 5);
+  return h("small", {}, tokens.slice(first, place + 6).map((token, i) => [first + i === place ? h("mark", {}, chip(token)) : chip(token), " "]));
 }
 
 /** Probabilities as the rules of generation make them, one after the other. */

@@ -20,10 +20,10 @@ function picture(one, maps) {
   const index = layerIndex(), map = maps(index, state.h - 1), names = rowNames();
   if (DATA.layers[index].kind === "cross") return ribbon(map, names, keys());
   const t = state.t ? state.t - 1 : telling(one, map);
-  const row = map.row(t);
+  const row = map.row(t), isWhole = map.T === map.S, place = isWhole ? t : one.wanted?.[t] ?? 0;
   return h("div", {},
     h("p", { class: "shaded" }, keys().map((token, k) => h("button", {
-      type: "button", "data-key": `overview-${k}`, class: k === t ? "query" : "",
+      type: "button", "data-key": `overview-${k}`, class: k === place ? "query" : "", disabled: !isWhole,
       style: { background: shade(row[k]), color: row[k] > 0.45 ? css("--paper") : css("--ink") },
       onclick: () => pin(k),
     }, chip(token)))),
