@@ -13,9 +13,9 @@ from keras_transformer.tasks.text_generator import TextGenerator
 from keras_transformer.tasks.translator import Translator
 from keras_transformer.training.run import Run
 from keras_transformer.zoo.checkpoint import ZooError, find
-from keras_transformer.zoo.inspection import kind_of
+from keras_transformer.zoo.inspection import has_encoder, kind_of
 
-TASKS = (Translator, TextGenerator, MaskFiller, TextClassifier, TextEmbedder)  # the last is wide
+TASKS = (Translator, TextGenerator, MaskFiller, TextClassifier, TextEmbedder)
 
 
 def load_task(path: str | Path, revision: str | None = None, **settings: Any) -> Task:
@@ -54,6 +54,8 @@ def load_task(path: str | Path, revision: str | None = None, **settings: Any) ->
     else:
         kind, recipe = kind_of(folder)
         known = [task for task in TASKS if kind in task.kinds]
+        if not known and has_encoder(folder):
+            known = [TextEmbedder]
     if not known:
         names = ", ".join(task.__name__ for task in TASKS)
         raise refusal(f"a model for one of {names}", recipe, where=str(folder), error=ZooError)

@@ -205,4 +205,19 @@ def test_shapes_are_few(cls):
 
 def test_the_tasks_are_found_like_other_parts():
     assert {"tasks", "zoo", "Generator"} <= {*dir(kt)}
-    assert {cls.__name__ for cls in making.TASKS} == {*kt.tasks.__all__} - {"Writing", "info"}
+    others = {"Writing", "info", "load_task"}
+    assert {cls.__name__ for cls in making.TASKS} == {*kt.tasks.__all__} - others
+
+
+@each_task
+def test_the_task_of_a_folder(cls, folders):
+    for kind, folder in zip(("run", "published"), folders[cls], strict=True):
+        # A run's masked language model is for filling masks; one that is published says no more.
+        is_encoder = cls is kt.tasks.TextEmbedder
+        expected = kt.tasks.MaskFiller if is_encoder and kind == "run" else cls
+        assert type(kt.tasks.load_task(folder)) is expected
+
+
+def test_a_folder_that_no_task_is_for(tmp_path):
+    with pytest.raises(ValueError, match="Expected a folder"):
+        kt.tasks.load_task(tmp_path / "none")
