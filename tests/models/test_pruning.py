@@ -237,6 +237,7 @@ def test_a_compiled_generator_sees_that_heads_are_off():
     np.testing.assert_array_equal(generator(random_ids(B, 4)), before)
 
 
+@pytest.mark.slow
 def test_it_goes_on_training(precision):
     model = tiny.make("encoder_decoder", num_heads=4)
     pruned = prune_heads(model, CASES["translator"][1])
@@ -276,6 +277,7 @@ def test_no_config_describes_it(tmp_path):
 
 @pytest.mark.parametrize("rank", [0, 2])
 @pytest.mark.parametrize("int8", [False, True])
+@pytest.mark.slow
 def test_lora_and_8_bits(rank, int8, tmp_path):
     model = tiny.make("decoder_only", GROUPED, hidden_dim=16)
     if rank:

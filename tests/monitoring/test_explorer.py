@@ -194,6 +194,7 @@ def test_half_precision_is_followed_in_float32(tokenizer, tmp_path, precision):
     assert task.model is model
 
 
+@pytest.mark.slow
 def test_int8_and_lora(tokenizer, tmp_path):
     model = kt.models.decoder_only(config(tokenizer))
     kt.training.enable_lora(model, rank=2)

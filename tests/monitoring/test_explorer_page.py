@@ -663,6 +663,6 @@ def test_what_is_carried(visit, tasks):
 
 def test_the_masked_place_is_marked(visit):
     page = visit("masked", "#s=1&a=self&l=2&h=1")  # a [MASK] runs and a dog [MASK]
-    assert page.locator("#generation mark").text_content() == "[MASK]"
-    assert page.locator("#overview .shaded .query").text_content() == "[MASK]"
+    assert page.locator("#generation mark").text_content() == "<mask>"
+    assert page.locator("#overview .shaded .query").text_content() == "<mask>"
     assert page.locator("#attention .row-label").count() == 2

@@ -242,6 +242,7 @@ def test_a_grouped_model_from_costs_to_a_smaller_one(make, tokenizer):
         assert smaller(LINES) == task(LINES)
 
 
+@pytest.mark.slow
 def test_a_curve_of_translations_is_of_bleu(make):
     task = make("encoder_decoder")
     sources = [source for source, _ in PAIRS]
