@@ -186,6 +186,16 @@ def test_layers_put_together_by_hand(tmp_path):
     assert data["examples"][0]["texts"] == [["2", "3", "4"]]
 
 
+def test_a_block_that_is_called_twice(tmp_path):
+    ids = keras.Input((None,), dtype="int32")
+    embedding, block = kt.PositionalEmbedding(9, 8), kt.DecoderBlock(2, 16, name="shared")
+    x = block(block(embedding(ids)))
+    model = keras.Model(ids, embedding(x, reverse=True))
+    data = data_of(kt.monitoring.explore(model, [[2, 3, 4]], tmp_path / "x.html"))
+    first, second = [layer["path"] for layer in data["layers"]]
+    assert second == f"{first}#1" and len(data["blocks"]) == 1
+
+
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "bfloat16", "mixed_float16"])
 def test_half_precision_is_followed_in_float32(tokenizer, tmp_path, precision):
     model = kt.models.encoder_decoder(config(tokenizer), dtype=precision)
@@ -252,7 +262,7 @@ def test_too_much_says_what_fits(monkeypatch, tmp_path):
     )
     model = kt.models.decoder_only(made)
     monkeypatch.setattr(attention, "ROOM", 20_000)
-    with pytest.raises(ValueError, match="of them does, or 12 of at most") as error:
+    with pytest.raises(ValueError, match="of them fit, or 12 of at most") as error:
         kt.monitoring.explore(model, [[2] * 20] * 12, tmp_path / "x.html")
     shorter = int(re.search(r"at most (\d+) tokens", str(error.value))[1])
     kt.monitoring.explore(model, [[2] * shorter] * 12, tmp_path / "x.html")

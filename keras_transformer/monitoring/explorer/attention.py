@@ -32,9 +32,8 @@ def check_room(model: keras.Model, rows: Sequence[Sequence[np.ndarray]]) -> None
     count = int(np.sum(np.cumsum(sizes) <= ROOM))
     longest = max(max(map(len, row)) for row in rows)
     shorter = int(longest * np.sqrt(ROOM / total))
-    fits = f"{count} of them" if count else "none of them"
     raise refusal(
-        f"examples whose attention fits into 5 MB: {fits} does, or {len(rows)} of at most "
+        f"examples whose attention fits into 5 MB: {count} of them fit, or {len(rows)} of at most "
         f"{shorter} tokens",
         f"{len(rows)} examples of up to {longest} tokens, {total / 1e6:.1f} MB",
     )

@@ -126,7 +126,7 @@ def contents(
     if isinstance(task, MaskFiller) and not texts:
         texts = list(examples)  # read again: of those in hand the last block has the masks alone
     data |= about_neurons(task, readings, texts)
-    data["heads"] = about_heads(task, list(reference))
+    data["heads"] = about_heads(task, list(reference), [one.layer for one in readings[0].attention])
     fill_room(data, pieces)
     return data
 

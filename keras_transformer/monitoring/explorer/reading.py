@@ -74,7 +74,7 @@ def blocks_of(model: keras.Model) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def recorded_calls(layers: Iterable[keras.layers.Layer]) -> Iterator[dict[str, Call]]:
-    """Yields what each of some layers is given and gives, by its path, in the last call of it."""
+    """Yields what each of some layers is given and gives, by its path, in the first call of it."""
     calls: dict[str, Call] = {}
     layers = list(layers)
     for layer in layers:
@@ -89,7 +89,7 @@ def recorded_calls(layers: Iterable[keras.layers.Layer]) -> Iterator[dict[str, C
 def _recording(path, call, calls):
     def recording(*args, **kwargs):
         output = call(*args, **kwargs)
-        calls[path] = Call(args, kwargs, output)
+        calls.setdefault(path, Call(args, kwargs, output))
         return output
 
     return recording

@@ -15,7 +15,7 @@ SCORED = 64  # which a translator translates again for each point of the curve
 POINTS = 6
 
 
-def about_heads(task: Task, texts: Sequence[Any]) -> dict[str, Any] | None:
+def about_heads(task: Task, texts: Sequence[Any], layers: Sequence[str]) -> dict[str, Any] | None:
     """The costs of all heads and the curve of pruning, or None where the texts have no loss.
 
     The costs are measured on every other text, and the curve on those between: heads are chosen on
@@ -24,15 +24,16 @@ def about_heads(task: Task, texts: Sequence[Any]) -> dict[str, Any] | None:
     Args:
         task: The task.
         texts: Reference texts, as of `monitoring.head_costs`.
+        layers: Paths of the attention layers as the page has them, one a call.
     """
     if len(texts) < 4 or not all(_is_scored(task, text) for text in texts):
         return None
+    paths = [path.partition("#")[0] for path in layers]
     costs = head_costs(task, texts[::2][:RATED])
     curve = pruning_curve(task, texts[1::2][:SCORED], costs, POINTS)
     return {
-        "costs": [values.tolist() for values in costs.costs.values()],
-        "errors": [np.nan_to_num(values).tolist() for values in costs.errors.values()],
-        "paths": list(costs.costs),
+        "costs": [costs.costs[path].tolist() for path in paths],
+        "errors": [np.nan_to_num(costs.errors[path]).tolist() for path in paths],
         "loss": costs.loss,
         "tokens": costs.tokens,
         "curve": {
